@@ -1,0 +1,57 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// Call is one MCP request on its way to an upstream, neutral of era and transport.
+type Call struct {
+	// Method is the MCP method, such as "tools/call".
+	Method string
+	// Params is the raw JSON object to send as params, without the members that an era adds to _meta. Nil sends none.
+	// It MUST NOT be changed while the call is under way.
+	Params []byte
+	// Name is what the Mcp-Name header carries: the tool's name, or the resource's URI; empty for other methods.
+	Name string
+	// Agent is the policy that the call was decided on; it selects the upstream session where those are per agent.
+	Agent string
+	// Session is the agent's MCP session; empty where there is none. It selects the upstream session where those are
+	// per session.
+	Session string
+}
+
+// Reply is an upstream's answer: exactly one of Result and Error is set.
+type Reply struct {
+	// Result holds the bytes of the result member as the upstream sent them. It is valid until Close.
+	Result []byte
+	// Error is a JSON-RPC error of the upstream.
+	Error *Error
+	// Free, where set, gives the memory of Result back.
+	Free func()
+}
+
+// Close gives the reply's memory back; Result MUST NOT be used afterwards. It may be called on a nil reply.
+func (r *Reply) Close() {
+	if r != nil && r.Free != nil {
+		r.Free()
+		r.Free = nil
+	}
+}
+
+// Error is a JSON-RPC 2.0 error object (https://www.jsonrpc.org/specification#error_object), with its data as sent.
+type Error struct {
+	Code    int64           `json:"code"`
+	Message string          `json:"message"`
+	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
+
+// Caller performs calls. An error that is not nil means that no answer came: it wraps one of the sentinels of this
+// package (ErrUnavailable, ErrTimeout, ErrInvalidResponse), or the context's error where the agent went away. A
+// JSON-RPC error of the upstream is a Reply.
+type Caller interface {
+	Call(ctx context.Context, c *Call) (*Reply, error)
+}
