@@ -1,0 +1,77 @@
+// Package auth finds out who calls: it turns an Authorization header into a principal of the table. It refuses a key
+// that is missing, unknown, revoked or expired; which agents a principal may act as is the table's to say, and which of
+// them a call acts as is the gateway's.
+package auth
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
+)
+
+// Why a caller is not let in. The texts are written for the person at the other end.
+var (
+	// ErrNoKey says that the request carries no API key.
+	ErrNoKey = errors.New("no API key: send the header Authorization: Bearer gwk_…")
+	// ErrWrongKey says that no credential has this key: it never existed, or was revoked.
+	ErrWrongKey = errors.New("this API key is not known: it may have been revoked")
+	// ErrExpired says that the credential's time is over.
+	ErrExpired = errors.New("this API key has expired")
+	// ErrNotReady says that there is no snapshot yet to look the key up in; it is worth trying again.
+	ErrNotReady = errors.New("no configuration has arrived yet")
+)
+
+// Mode is how callers prove who they are.
+type Mode string
+
+const (
+	// Key asks for an API key with each request.
+	Key Mode = "key"
+	// None believes everybody; it is for loopback alone.
+	None Mode = "none"
+)
+
+// Authenticator identifies callers. Its methods take no lock and allocate nothing.
+type Authenticator struct {
+	live     *table.Live
+	everyone *table.Principal // nil where a key is asked for
+	now      func() time.Time
+}
+
+// New returns an authenticator that looks keys up in the live table.
+func New(live *table.Live, mode Mode) *Authenticator {
+	a := &Authenticator{live: live, now: time.Now}
+	if mode == None {
+		a.everyone = table.Everyone("anonymous")
+	}
+	return a
+}
+
+// Authenticate identifies the sender of a request by its Authorization header, in the table that is live now.
+func (a *Authenticator) Authenticate(authorization string) (*table.Principal, error) {
+	return a.Identify(a.live.Load(), authorization)
+}
+
+// Identify is Authenticate in a given table; nil gives ErrNotReady.
+func (a *Authenticator) Identify(t *table.Table, authorization string) (*table.Principal, error) {
+	switch {
+	case t == nil:
+		return nil, ErrNotReady
+	case a.everyone != nil:
+		return a.everyone, nil
+	}
+	var buf [maxKey]byte // stays on the stack
+	key, err := bearer(buf[:0], authorization)
+	if err != nil {
+		return nil, err
+	}
+	p := t.Principal(key)
+	switch {
+	case p == nil:
+		return nil, ErrWrongKey
+	case p.Expired(a.now()):
+		return nil, ErrExpired
+	}
+	return p, nil
+}
