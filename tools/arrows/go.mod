@@ -1,0 +1,3 @@
+module github.com/gatehouse-mcp/gatehouse/tools/arrows
+
+go 1.26.0
