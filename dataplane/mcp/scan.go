@@ -1,0 +1,282 @@
+package mcp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// MaxDepth is how deep arrays and objects may nest in any JSON text that the gateway takes from outside.
+const MaxDepth = 128
+
+// scanner checks JSON text strictly and in place. Its methods return false at the first fault, which they leave in
+// fault with pos at the place.
+type scanner struct {
+	data  []byte
+	pos   int
+	fault string
+}
+
+// Check says whether data is exactly one JSON value (RFC 8259) of valid UTF-8 and at most MaxDepth levels, with white
+// space around it allowed. The error is an *Error with CodeParseError.
+func Check(data []byte) error {
+	s := scanner{data: data}
+	if s.document(nil) {
+		return nil
+	}
+	return s.parseError()
+}
+
+func (s *scanner) parseError() *Error {
+	return &Error{Code: CodeParseError, Message: fmt.Sprintf("parsing JSON: %s at byte %d", s.fault, s.pos)}
+}
+
+func (s *scanner) fail(fault string) bool {
+	s.fault = fault
+	return false
+}
+
+// document reads one value and nothing after it. Where the value is an object, pick gets its members.
+func (s *scanner) document(pick *picker) bool {
+	if !utf8.Valid(s.data) { // once for the whole text: the fastest way there is, and the loops below need not care
+		return s.fail("invalid UTF-8")
+	}
+	s.space()
+	if ok := s.root(pick); !ok {
+		return false
+	}
+	s.space()
+	if s.pos < len(s.data) {
+		return s.fail("something after the value")
+	}
+	return true
+}
+
+func (s *scanner) root(pick *picker) bool {
+	if pick != nil && s.peek() == '{' {
+		return s.object(0, pick)
+	}
+	return s.value(0)
+}
+
+func (s *scanner) value(depth int) bool {
+	switch c := s.peek(); {
+	case c == '"':
+		return s.text()
+	case c == '{':
+		return s.object(depth, nil)
+	case c == '[':
+		return s.array(depth)
+	case c == '-' || isDigit(c):
+		return s.number()
+	case c == 't':
+		return s.literal("true")
+	case c == 'f':
+		return s.literal("false")
+	case c == 'n':
+		return s.literal("null")
+	}
+	return s.fail("no value")
+}
+
+// object reads an object; pick, where there is one, gets its members.
+func (s *scanner) object(depth int, pick *picker) bool {
+	if depth >= MaxDepth {
+		return s.fail("nested too deep")
+	}
+	s.pos++ // {
+	if s.space(); s.peek() == '}' {
+		s.pos++
+		return true
+	}
+	for s.member(depth, pick) {
+		s.space()
+		if done, ok := s.next('}'); done || !ok {
+			return ok
+		}
+	}
+	return false
+}
+
+func (s *scanner) member(depth int, pick *picker) bool {
+	start := s.pos
+	if s.peek() != '"' || !s.text() {
+		return s.fail("no member name")
+	}
+	name := s.data[start:s.pos]
+	if s.space(); s.peek() != ':' {
+		return s.fail("no colon")
+	}
+	s.pos++
+	s.space()
+	start = s.pos
+	if !s.value(depth + 1) {
+		return false
+	}
+	if pick != nil && !pick.take(name, s.data[start:s.pos]) {
+		return s.fail("ambiguous member")
+	}
+	return true
+}
+
+func (s *scanner) array(depth int) bool {
+	if depth >= MaxDepth {
+		return s.fail("nested too deep")
+	}
+	s.pos++ // [
+	if s.space(); s.peek() == ']' {
+		s.pos++
+		return true
+	}
+	for s.value(depth + 1) {
+		s.space()
+		if done, ok := s.next(']'); done || !ok {
+			return ok
+		}
+	}
+	return false
+}
+
+// next reads what stands after an element: a comma, or the end of the container.
+func (s *scanner) next(end byte) (done, ok bool) {
+	switch s.peek() {
+	case end:
+		s.pos++
+		return true, true
+	case ',':
+		s.pos++
+		s.space()
+		return false, true
+	}
+	return false, s.fail("no comma or end")
+}
+
+// text reads a string, of which pos is at the opening quote.
+func (s *scanner) text() bool {
+	s.pos++
+	for {
+		s.pos = plainEnd(s.data, s.pos)
+		switch s.peek() {
+		case '"':
+			s.pos++
+			return true
+		case '\\':
+			if !s.escape() {
+				return false
+			}
+		default:
+			return s.fail("unfinished string or control character")
+		}
+	}
+}
+
+// escape reads an escape sequence, of which pos is at the backslash.
+func (s *scanner) escape() bool {
+	s.pos++
+	switch s.peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.pos++
+		return true
+	case 'u':
+		s.pos++
+		for range 4 {
+			if !isHex(s.peek()) {
+				return s.fail("escape without four hexadecimal digits")
+			}
+			s.pos++
+		}
+		return true
+	}
+	return s.fail("unknown escape")
+}
+
+func (s *scanner) number() bool {
+	if s.peek() == '-' {
+		s.pos++
+	}
+	if s.peek() == '0' {
+		s.pos++
+	} else if !s.digits() {
+		return false
+	}
+	if s.peek() == '.' {
+		s.pos++
+		if !s.digits() {
+			return false
+		}
+	}
+	return s.exponent()
+}
+
+func (s *scanner) exponent() bool {
+	if s.peek()|0x20 != 'e' {
+		return true
+	}
+	s.pos++
+	if c := s.peek(); c == '+' || c == '-' {
+		s.pos++
+	}
+	return s.digits()
+}
+
+func (s *scanner) digits() bool {
+	if !isDigit(s.peek()) {
+		return s.fail("no digit")
+	}
+	for isDigit(s.peek()) {
+		s.pos++
+	}
+	return true
+}
+
+func (s *scanner) literal(word string) bool {
+	end := s.pos + len(word)
+	if end > len(s.data) || string(s.data[s.pos:end]) != word {
+		return s.fail("no value")
+	}
+	s.pos = end
+	return true
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.data) && isSpace(s.data[s.pos]) {
+		s.pos++
+	}
+}
+
+// peek returns the byte at pos, or 0 at the end; a NUL in the text is a fault wherever peek is asked, too.
+func (s *scanner) peek() byte {
+	if s.pos < len(s.data) {
+		return s.data[s.pos]
+	}
+	return 0
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+const (
+	lows  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// plainEnd returns where, from pos on, the first quote, backslash or control character stands, or the end. It looks at
+// eight bytes at a time, since long strings are most of what passes through a gateway.
+func plainEnd(data []byte, pos int) int {
+	for ; pos+8 <= len(data); pos += 8 {
+		w := binary.LittleEndian.Uint64(data[pos:])
+		quote, slash := w^('"'*lows), w^('\\'*lows)
+		special := ((quote - lows) &^ quote) | ((slash - lows) &^ slash) | ((w - ' '*lows) &^ w)
+		if special &= highs; special != 0 {
+			return pos + bits.TrailingZeros64(special)/8 // the lowest mark is exact, higher ones may be borrows
+		}
+	}
+	for pos < len(data) && data[pos] != '"' && data[pos] != '\\' && data[pos] >= ' ' {
+		pos++
+	}
+	return pos
+}
