@@ -1,0 +1,178 @@
+package policy
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// isGlob says whether a rule is more than a name: whether it holds a character that fnmatch gives a meaning.
+func isGlob(s string) bool { return strings.ContainsAny(s, "*?[") }
+
+// Match says whether a glob matches the whole name, as Python's fnmatch.fnmatchcase does: "*" is any run of characters,
+// "?" one code point, "[seq]" and "[!seq]" a set; an unclosed "[" is itself. There is no escape character.
+func Match(pattern, name string) bool {
+	g := compileGlob(pattern)
+	return g.match(name)
+}
+
+// kind is the shape of a glob; the first four need no loop over tokens.
+type kind uint8
+
+const (
+	literal kind = iota
+	everything
+	prefix
+	suffix
+	general
+)
+
+// glob is a compiled pattern.
+type glob struct {
+	kind   kind
+	text   string // :: of literal, prefix and suffix
+	tokens []token
+}
+
+// token matches one code point, or with star any run of them.
+type token struct {
+	star   bool
+	any    bool
+	char   rune
+	set    []span // :: ranges of a class, where class is set
+	class  bool
+	negate bool
+}
+
+// span is a range of code points, both ends in.
+type span struct{ low, high rune }
+
+// compileGlob never fails: every string is a pattern.
+func compileGlob(pattern string) glob {
+	if g, ok := compileSimple(pattern); ok {
+		return g
+	}
+	g := glob{kind: general}
+	chars := runes(pattern)
+	for i := 0; i < len(chars); {
+		var t token
+		t, i = nextToken(chars, i)
+		if n := len(g.tokens); t.star && n > 0 && g.tokens[n-1].star {
+			continue
+		}
+		g.tokens = append(g.tokens, t)
+	}
+	return g
+}
+
+// compileSimple recognises the shapes that most rules have. Comparing bytes is right there: UTF-8 is self-synchronising.
+func compileSimple(pattern string) (glob, bool) {
+	switch {
+	case !utf8.ValidString(pattern):
+		return glob{}, false
+	case !isGlob(pattern):
+		return glob{kind: literal, text: pattern}, true
+	case strings.Trim(pattern, "*") == "":
+		return glob{kind: everything}, true
+	}
+	if head := strings.TrimRight(pattern, "*"); !isGlob(head) {
+		return glob{kind: prefix, text: head}, true
+	}
+	if tail := strings.TrimLeft(pattern, "*"); !isGlob(tail) {
+		return glob{kind: suffix, text: tail}, true
+	}
+	return glob{}, false
+}
+
+// nextToken reads the token at i and returns the index after it.
+func nextToken(p []rune, i int) (token, int) {
+	switch p[i] {
+	case '*':
+		return token{star: true}, i + 1
+	case '?':
+		return token{any: true}, i + 1
+	case '[':
+		if end := classEnd(p, i+1); end >= 0 {
+			return compileClass(p[i+1 : end]), end + 1
+		}
+	}
+	return token{char: p[i]}, i + 1
+}
+
+// match says whether the glob matches the whole name. Only the last star can be worth going back to, so the work is at
+// most len(name) × len(tokens).
+func (g *glob) match(name string) bool {
+	switch g.kind {
+	case literal:
+		return name == g.text
+	case everything:
+		return true
+	case prefix:
+		return strings.HasPrefix(name, g.text)
+	case suffix:
+		return strings.HasSuffix(name, g.text)
+	}
+	return g.matchTokens(name)
+}
+
+// matchTokens walks name and tokens together. On a mismatch the last star takes one code point more.
+func (g *glob) matchTokens(name string) bool {
+	t, n := 0, 0          // :: next token, next byte
+	star, resume := -1, 0 // :: token after the last star, byte where it began to match
+	for {
+		switch {
+		case t < len(g.tokens) && g.tokens[t].star:
+			t++
+			star, resume = t, n
+			continue
+		case n == len(name):
+			return t == len(g.tokens)
+		}
+		r, size := decode(name[n:])
+		if t < len(g.tokens) && g.tokens[t].match(r) {
+			t, n = t+1, n+size
+			continue
+		}
+		if star < 0 {
+			return false
+		}
+		_, size = decode(name[resume:])
+		resume += size
+		t, n = star, resume
+	}
+}
+
+// match says whether a token that is not a star matches one code point.
+func (t *token) match(r rune) bool {
+	switch {
+	case t.any:
+		return true
+	case !t.class:
+		return t.char == r
+	}
+	for _, s := range t.set {
+		if s.low <= r && r <= s.high {
+			return !t.negate
+		}
+	}
+	return t.negate
+}
+
+// decode reads one code point. A byte that is not UTF-8 becomes a code point of its own, which no text holds, so that two
+// different broken names stay different.
+func decode(s string) (rune, int) {
+	r, size := utf8.DecodeRuneInString(s)
+	if r == utf8.RuneError && size == 1 {
+		return 0xDC00 + rune(s[0]), 1
+	}
+	return r, size
+}
+
+// runes decodes all of s.
+func runes(s string) []rune {
+	out := make([]rune, 0, len(s))
+	for len(s) > 0 {
+		r, size := decode(s)
+		out, s = append(out, r), s[size:]
+	}
+	return out
+}
