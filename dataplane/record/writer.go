@@ -1,0 +1,96 @@
+package record
+
+import "time"
+
+// keep is the size above which the writer gives a buffer back to the runtime instead of keeping it for the next lines.
+const keep = 1 << 20
+
+// write is the writer's goroutine. It ends when Close has been called and nothing is left, or the last try went wrong.
+func (l *Log) write() {
+	defer close(l.done)
+	var spare []byte
+	for {
+		closing := l.idle()
+		full := l.swap(spare)
+		if len(full) == 0 && closing {
+			return
+		}
+		rest := l.flush(full)
+		l.written(len(full) - len(rest))
+		if len(rest) > 0 {
+			return // Close has ended the tries
+		}
+		spare = full[:0]
+		if cap(spare) > keep {
+			spare = nil
+		}
+	}
+}
+
+// idle waits for something to write, and says whether Close has been called.
+func (l *Log) idle() (closing bool) {
+	select {
+	case <-l.wake:
+		return false
+	case <-l.quit:
+		return true
+	}
+}
+
+// swap gives out the buffer that was being filled, and puts spare in its place.
+func (l *Log) swap(spare []byte) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	full := l.filling
+	l.filling = spare
+	return full
+}
+
+// written makes room for n more bytes.
+func (l *Log) written(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting -= n
+	l.room.Broadcast()
+}
+
+// flush writes b until all of it is out, or Close has been called and the write went wrong once more. It returns what
+// is left.
+func (l *Log) flush(b []byte) []byte {
+	for len(b) > 0 {
+		n, err := l.emit(b)
+		b = b[n:]
+		if err == nil {
+			continue
+		}
+		if l.failed.Swap(&err) == nil {
+			l.config.logger().Error("audit log cannot be written, calls will wait", "error", err)
+		}
+		if !l.pause() {
+			return b
+		}
+	}
+	if l.failed.Swap(nil) != nil {
+		l.config.logger().Info("audit log can be written again")
+	}
+	return nil
+}
+
+// emit is one write, to the file that is open now.
+func (l *Log) emit(b []byte) (int, error) {
+	l.out.Lock()
+	defer l.out.Unlock()
+	return l.out.w.Write(b)
+}
+
+// pause waits before the next try; false says that there is none, because Close has been called.
+func (l *Log) pause() bool {
+	timer := time.NewTimer(l.config.retryDelay())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.quit:
+		return false
+	}
+}
