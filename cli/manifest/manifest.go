@@ -1,0 +1,108 @@
+// Package manifest turns the files that operators write into configuration objects, and objects back into manifests. It
+// reads manifests in YAML and JSON and the seed's two files (.mcp.json and the rules file), and knows the line and column
+// of every field.
+//
+// It refuses what it does not understand, all of it at once: unknown fields, duplicate keys, wrong types, null, two
+// objects of one name, and input beyond its bounds. It resolves nothing: ${VAR} stays as written. Whether an object makes
+// sense is not decided here but by controlplane/config, whose complaints Set.Locate leads back to the file.
+package manifest
+
+import (
+	"fmt"
+	"io"
+
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+// Set is the objects of some files, with the place of every field. The zero value is the empty set.
+type Set struct {
+	// Objects are in the order in which they were read.
+	Objects []*gatehousev1.Object
+	// Warnings are about input that has no meaning here and was left out.
+	Warnings Problems
+
+	sources map[string]source // :: object reference → where it was read
+}
+
+// source is where one object was read.
+type source struct {
+	doc       *document
+	translate func(field string) string // from the manifest's path to the path in this kind of file
+}
+
+// Load reads manifests: files, the *.yaml, *.yml and *.json of folders (not below them), and standard input for "-". The
+// error is of type Problems where the content is at fault; the set then holds the objects that are in order.
+func Load(paths []string, stdin io.Reader) (*Set, error) {
+	inputs, err := readAll(paths, stdin)
+	if err != nil {
+		return nil, err
+	}
+	set, problems := &Set{}, Problems(nil)
+	for _, in := range inputs {
+		docs, bad := in.parse()
+		problems = append(problems, bad...)
+		for _, doc := range docs {
+			problems = append(problems, set.addManifest(doc)...)
+		}
+	}
+	return set, problems.err()
+}
+
+// Join makes one set of several, such as those of manifests and of both seed files. The error is of type Problems: each
+// object that is in two of them.
+func Join(sets ...*Set) (*Set, error) {
+	all, problems := &Set{}, Problems(nil)
+	for _, s := range sets {
+		all.Warnings = append(all.Warnings, s.Warnings...)
+		for _, o := range s.Objects {
+			problems = append(problems, all.add(o, s.sources[Ref(o)])...)
+		}
+	}
+	return all, problems.err()
+}
+
+// Locate makes a problem of a complaint about an object's field, in the manifest's notation ("spec.allow.servers[0]"). The
+// place is that of the field or, where the file does not hold it, of the nearest one around it; an object that is not of
+// this set has none.
+func (s *Set) Locate(object, field, message string) Problem {
+	src, ok := s.sources[object]
+	if !ok {
+		return Problem{Field: field, Message: object + ": " + message}
+	}
+	return src.doc.problem(src.translate(field), message)
+}
+
+// Ref is the reference of an object, such as "servers/everything"; empty for one without a spec.
+func Ref(o *gatehousev1.Object) string {
+	for _, k := range kinds() {
+		if k.is(o) {
+			return k.plural + "/" + o.GetName()
+		}
+	}
+	return ""
+}
+
+// add takes an object in, unless one of that reference is there already.
+func (s *Set) add(o *gatehousev1.Object, src source) Problems {
+	ref := Ref(o)
+	if first, ok := s.sources[ref]; ok {
+		at := first.doc.problem(first.translate(nameField), "")
+		message := fmt.Sprintf("%s is defined twice, first at %s", ref, at.place())
+		return Problems{src.doc.problem(src.translate(nameField), message)}
+	}
+	if s.sources == nil {
+		s.sources = make(map[string]source)
+	}
+	s.sources[ref] = src
+	s.Objects = append(s.Objects, o)
+	return nil
+}
+
+// addManifest decodes one document of a manifest and takes its object in.
+func (s *Set) addManifest(doc *document) Problems {
+	o := doc.object()
+	if len(doc.problems) > 0 {
+		return doc.problems
+	}
+	return s.add(o, source{doc: doc, translate: func(field string) string { return field }})
+}

@@ -1,0 +1,195 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+// The formats that Marshal writes.
+const (
+	YAML = "yaml"
+	JSON = "json"
+)
+
+// Document is an object as its manifest has it, ready for any encoder that knows encoding/json's tags. References and
+// durations are as written; fields that are empty are left out, but for lists whose emptiness means something.
+type Document struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   metadata `json:"metadata"`
+	Spec       any      `json:"spec"`
+}
+
+type metadata struct {
+	Name   string            `json:"name"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+type serverSpec struct {
+	Description    string     `json:"description,omitempty"`
+	Stdio          *stdioSpec `json:"stdio,omitempty"`
+	HTTP           *httpSpec  `json:"http,omitempty"`
+	Session        string     `json:"session,omitempty"`
+	CallTimeout    string     `json:"callTimeout,omitempty"`
+	MaxCallTimeout string     `json:"maxCallTimeout,omitempty"`
+	Disabled       bool       `json:"disabled,omitempty"`
+}
+
+type stdioSpec struct {
+	Command string            `json:"command,omitempty"`
+	Args    []string          `json:"args,omitempty"`
+	Env     map[string]string `json:"env,omitempty"`
+	Cwd     string            `json:"cwd,omitempty"`
+}
+
+type httpSpec struct {
+	URL       string            `json:"url,omitempty"`
+	Headers   map[string]string `json:"headers,omitempty"`
+	Transport string            `json:"transport,omitempty"`
+}
+
+type policySpec struct {
+	Allow *accessSpec `json:"allow,omitempty"`
+	Deny  *accessSpec `json:"deny,omitempty"`
+}
+
+type accessSpec struct {
+	Servers []string            `json:"servers,omitempty"`
+	Tools   map[string][]string `json:"tools,omitempty"` // an entry with an empty list is a rule
+}
+
+type settingsSpec struct {
+	DenyOnMissingAgent *bool  `json:"denyOnMissingAgent,omitempty"`
+	DefaultAgent       string `json:"defaultAgent,omitempty"`
+}
+
+type credentialSpec struct {
+	APIKey  *apiKeySpec `json:"apiKey,omitempty"`
+	Agents  []string    `json:"agents,omitempty"`
+	Expires *time.Time  `json:"expires,omitempty"`
+}
+
+type apiKeySpec struct {
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+// Marshal writes objects as manifests that Load reads back: documents one after another, in the order given. An unknown
+// format and an object without a spec are errors.
+func Marshal(objects []*gatehousev1.Object, format string) ([]byte, error) {
+	var out bytes.Buffer
+	for i, o := range objects {
+		doc, err := NewDocument(o)
+		if err != nil {
+			return nil, err
+		}
+		if format == YAML && i > 0 {
+			out.WriteString("---\n")
+		}
+		if err := doc.write(&out, format); err != nil {
+			return nil, fmt.Errorf("writing %s as %s: %w", Ref(o), format, err)
+		}
+	}
+	return out.Bytes(), nil
+}
+
+// write appends the document in one format.
+func (d *Document) write(out *bytes.Buffer, format string) error {
+	switch format {
+	case YAML:
+		return yaml.NewEncoder(out, yaml.IndentSequence(true)).Encode(d)
+	case JSON:
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(d)
+	default:
+		return fmt.Errorf("unknown format %q, want %s or %s", format, YAML, JSON)
+	}
+}
+
+// NewDocument makes the document of an object. An object without a spec is an error.
+func NewDocument(o *gatehousev1.Object) (*Document, error) {
+	d := &Document{APIVersion: apiVersion, Metadata: metadata{Name: o.GetName(), Labels: o.GetLabels()}}
+	switch spec := o.GetSpec().(type) {
+	case *gatehousev1.Object_Server:
+		d.Kind, d.Spec = "Server", newServerSpec(spec.Server)
+	case *gatehousev1.Object_Policy:
+		d.Kind, d.Spec = "Policy", newPolicySpec(spec.Policy)
+	case *gatehousev1.Object_Settings:
+		d.Kind, d.Spec = "Settings", newSettingsSpec(spec.Settings)
+	case *gatehousev1.Object_Credential:
+		d.Kind, d.Spec = "Credential", newCredentialSpec(spec.Credential)
+	default:
+		return nil, fmt.Errorf("object %q has no spec", o.GetName())
+	}
+	return d, nil
+}
+
+func newServerSpec(s *gatehousev1.Server) *serverSpec {
+	spec := &serverSpec{
+		Description:    s.GetDescription(),
+		Session:        nameOf(sessionNames(), int32(s.GetSession())),
+		CallTimeout:    s.GetCallTimeout(),
+		MaxCallTimeout: s.GetMaxCallTimeout(),
+		Disabled:       s.GetDisabled(),
+	}
+	if t := s.GetStdio(); t != nil {
+		spec.Stdio = &stdioSpec{Command: t.GetCommand(), Args: t.GetArgs(), Env: t.GetEnv(), Cwd: t.GetCwd()}
+	}
+	if t := s.GetHttp(); t != nil {
+		spec.HTTP = &httpSpec{
+			URL:       t.GetUrl(),
+			Headers:   t.GetHeaders(),
+			Transport: nameOf(transportNames(), int32(t.GetTransport())),
+		}
+	}
+	return spec
+}
+
+// nameOf is the name of an enum's value; the number itself for one of a newer release.
+func nameOf(names []string, number int32) string {
+	if number < 0 || int(number) >= len(names) {
+		return fmt.Sprint(number)
+	}
+	return names[number]
+}
+
+func newPolicySpec(p *gatehousev1.Policy) *policySpec {
+	return &policySpec{Allow: newAccessSpec(p.GetAllow()), Deny: newAccessSpec(p.GetDeny())}
+}
+
+func newAccessSpec(a *gatehousev1.Access) *accessSpec {
+	if a == nil {
+		return nil
+	}
+	spec := &accessSpec{Servers: a.GetServers()}
+	for _, rule := range a.GetTools() {
+		if spec.Tools == nil {
+			spec.Tools = make(map[string][]string)
+		}
+		spec.Tools[rule.GetServer()] = append([]string{}, rule.GetTools()...) // empty, not null
+	}
+	return spec
+}
+
+func newSettingsSpec(s *gatehousev1.Settings) *settingsSpec {
+	return &settingsSpec{DenyOnMissingAgent: s.DenyOnMissingAgent, DefaultAgent: s.GetDefaultAgent()}
+}
+
+func newCredentialSpec(c *gatehousev1.Credential) *credentialSpec {
+	spec := &credentialSpec{Agents: c.GetAgents()}
+	if c.GetApiKey() != nil {
+		spec.APIKey = &apiKeySpec{SHA256: c.GetApiKey().GetSha256()}
+	}
+	if c.GetExpires() != nil {
+		t := c.GetExpires().AsTime()
+		spec.Expires = &t
+	}
+	return spec
+}

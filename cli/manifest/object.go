@@ -1,0 +1,254 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+// apiVersion is that of every manifest.
+const apiVersion = "gatehouse/v1"
+
+// nameField is the path of an object's name.
+const nameField = "metadata.name"
+
+// kind is one kind of object.
+type kind struct {
+	name   string // as in manifests
+	plural string // as in references
+	is     func(o *gatehousev1.Object) bool
+	read   func(c cursor, o *gatehousev1.Object)
+}
+
+// kinds are all kinds, in the order of a configuration.
+func kinds() []kind {
+	return []kind{
+		{"Server", "servers", func(o *gatehousev1.Object) bool { return o.GetServer() != nil }, readServer},
+		{"Policy", "policies", func(o *gatehousev1.Object) bool { return o.GetPolicy() != nil }, readPolicy},
+		{"Settings", "settings", func(o *gatehousev1.Object) bool { return o.GetSettings() != nil }, readSettings},
+		{"Credential", "credentials", func(o *gatehousev1.Object) bool { return o.GetCredential() != nil }, readCredential},
+	}
+}
+
+// object decodes a document of a manifest. What is wrong with it is in d.problems afterwards.
+func (d *document) object() *gatehousev1.Object {
+	top := d.top()
+	if hint := seedHint(top); hint != "" {
+		top.complain("%s", hint)
+		return nil
+	}
+	o := &gatehousev1.Object{}
+	var spec *cursor
+	var k kind
+	top.read(fields{
+		"apiVersion": func(c cursor) {
+			if v := c.text(); c.node.form == formText && v != apiVersion {
+				c.complain("must be %s, got %q", apiVersion, shorten(v))
+			}
+		},
+		"kind":     func(c cursor) { k = readKind(c) },
+		"metadata": func(c cursor) { readMetadata(c, o) },
+		"spec":     func(c cursor) { spec = &c },
+	})
+	if top.node.form == formMap {
+		top.require("apiVersion", "kind", "metadata", "spec")
+	}
+	if spec != nil && k.read != nil {
+		k.read(*spec, o)
+	}
+	return o
+}
+
+// seedHint recognises the seed's files, which are read by flags of their own.
+func seedHint(c cursor) string {
+	switch {
+	case c.has("apiVersion") || c.has("kind"):
+		return ""
+	case c.has("mcpServers"):
+		return "this is an .mcp.json file, not a manifest; give it with --mcp-config"
+	case c.has("agents") || c.has("defaults"):
+		return "this is a rules file, not a manifest; give it with --rules"
+	default:
+		return ""
+	}
+}
+
+// require complains about every field that is not there.
+func (c cursor) require(names ...string) {
+	for _, name := range names {
+		if !c.has(name) {
+			field := strings.TrimPrefix(c.field+"."+name, ".")
+			c.doc.problems = append(c.doc.problems, c.doc.problem(field, "is missing"))
+		}
+	}
+}
+
+func readKind(c cursor) kind {
+	all := kinds()
+	names := make([]string, len(all))
+	for i, k := range all {
+		names[i] = k.name
+	}
+	i := slices.Index(names, choose(c, names))
+	if i < 0 {
+		return kind{}
+	}
+	return all[i]
+}
+
+// choose reads a string that must be one of some names; empty where it is not.
+func choose(c cursor, names []string) string {
+	value := c.text()
+	if c.node.form != formText || slices.Contains(names, value) {
+		return value
+	}
+	if near := nearest(value, names); near != "" {
+		c.complain("must be one of %s, got %q, did you mean %q?", strings.Join(names, ", "), shorten(value), near)
+		return ""
+	}
+	c.complain("must be one of %s, got %q", strings.Join(names, ", "), shorten(value))
+	return ""
+}
+
+func readMetadata(c cursor, o *gatehousev1.Object) {
+	c.read(fields{
+		"name":   func(c cursor) { o.Name = c.text() },
+		"labels": func(c cursor) { o.Labels = c.textMap() },
+	})
+	if c.node.form == formMap {
+		c.require("name")
+	}
+}
+
+func readServer(c cursor, o *gatehousev1.Object) {
+	s := &gatehousev1.Server{}
+	o.Spec = &gatehousev1.Object_Server{Server: s}
+	c.read(fields{
+		"description":    func(c cursor) { s.Description = c.text() },
+		"stdio":          func(c cursor) { s.Transport = &gatehousev1.Server_Stdio{Stdio: readStdio(c)} },
+		"http":           func(c cursor) { s.Transport = &gatehousev1.Server_Http{Http: readHTTP(c)} },
+		"session":        func(c cursor) { s.Session = readSession(c) },
+		"callTimeout":    func(c cursor) { s.CallTimeout = c.text() },
+		"maxCallTimeout": func(c cursor) { s.MaxCallTimeout = c.text() },
+		"disabled":       func(c cursor) { s.Disabled = c.boolean() },
+	})
+	if c.has("stdio") && c.has("http") {
+		c.complain("has both stdio and http; a server has exactly one of them")
+	}
+}
+
+func readStdio(c cursor) *gatehousev1.Stdio {
+	s := &gatehousev1.Stdio{}
+	c.read(fields{
+		"command": func(c cursor) { s.Command = c.text() },
+		"args":    func(c cursor) { s.Args = c.texts() },
+		"env":     func(c cursor) { s.Env = c.textMap() },
+		"cwd":     func(c cursor) { s.Cwd = c.text() },
+	})
+	return s
+}
+
+func readHTTP(c cursor) *gatehousev1.Http {
+	h := &gatehousev1.Http{}
+	c.read(fields{
+		"url":       func(c cursor) { h.Url = c.text() },
+		"headers":   func(c cursor) { h.Headers = c.textMap() },
+		"transport": func(c cursor) { h.Transport = readTransport(c) },
+	})
+	return h
+}
+
+func readTransport(c cursor) gatehousev1.HttpTransport {
+	names := transportNames()
+	return gatehousev1.HttpTransport(indexOf(names, choose(c, names[1:])))
+}
+
+func readSession(c cursor) gatehousev1.SessionMode {
+	names := sessionNames()
+	return gatehousev1.SessionMode(indexOf(names, choose(c, names[1:])))
+}
+
+// transportNames are the names of the enum's values, by number.
+func transportNames() []string { return []string{"", "streamable-http", "sse"} }
+
+// sessionNames are the names of the enum's values, by number.
+func sessionNames() []string { return []string{"", "shared", "agent", "session", "call"} }
+
+// indexOf is the number of a name; 0, the unspecified one, for a name that was refused.
+func indexOf(names []string, name string) int32 {
+	return int32(max(slices.Index(names, name), 0))
+}
+
+func readPolicy(c cursor, o *gatehousev1.Object) {
+	p := &gatehousev1.Policy{}
+	o.Spec = &gatehousev1.Object_Policy{Policy: p}
+	c.read(accessFields(p))
+}
+
+// accessFields are the two sides of a policy, named alike in manifests and in the rules file.
+func accessFields(p *gatehousev1.Policy) fields {
+	return fields{
+		"allow": func(c cursor) { p.Allow = readAccess(c) },
+		"deny":  func(c cursor) { p.Deny = readAccess(c) },
+	}
+}
+
+func readAccess(c cursor) *gatehousev1.Access {
+	a := &gatehousev1.Access{}
+	c.read(fields{
+		"servers": func(c cursor) { a.Servers = c.texts() },
+		"tools":   func(c cursor) { a.Tools = readTools(c) },
+	})
+	return a
+}
+
+func readTools(c cursor) []*gatehousev1.ToolRule {
+	var rules []*gatehousev1.ToolRule
+	for _, m := range c.members() {
+		rules = append(rules, &gatehousev1.ToolRule{Server: m.name, Tools: m.texts()})
+	}
+	slices.SortFunc(rules, func(a, b *gatehousev1.ToolRule) int { return strings.Compare(a.GetServer(), b.GetServer()) })
+	return rules
+}
+
+func readSettings(c cursor, o *gatehousev1.Object) {
+	s := &gatehousev1.Settings{}
+	o.Spec = &gatehousev1.Object_Settings{Settings: s}
+	c.read(fields{
+		"denyOnMissingAgent": func(c cursor) { s.DenyOnMissingAgent = proto.Bool(c.boolean()) },
+		"defaultAgent":       func(c cursor) { s.DefaultAgent = c.text() },
+	})
+}
+
+func readCredential(c cursor, o *gatehousev1.Object) {
+	s := &gatehousev1.Credential{}
+	o.Spec = &gatehousev1.Object_Credential{Credential: s}
+	c.read(fields{
+		"apiKey": func(c cursor) {
+			s.ApiKey = &gatehousev1.ApiKey{}
+			c.read(fields{"sha256": func(c cursor) { s.ApiKey.Sha256 = c.text() }})
+		},
+		"agents":  func(c cursor) { s.Agents = c.texts() },
+		"expires": func(c cursor) { s.Expires = readTime(c) },
+	})
+}
+
+// readTime reads a moment; nil where it is none.
+func readTime(c cursor) *timestamppb.Timestamp {
+	value := c.text()
+	if c.node.form != formText {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, value)
+	if err != nil || t.Year() < 1 || t.Year() > 9999 {
+		c.complain("must be a moment such as 2027-02-20T00:00:00Z, got %s", fmt.Sprintf("%q", shorten(value)))
+		return nil
+	}
+	return timestamppb.New(t)
+}

@@ -1,0 +1,176 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+// LoadMCPConfig reads an .mcp.json file: one Server for each entry of mcpServers. Fields that have no meaning here are
+// warnings. The error is of type Problems where the content is at fault.
+func LoadMCPConfig(file string) (*Set, error) {
+	doc, err := readSeed(file)
+	if err != nil {
+		return nil, err
+	}
+	set, top := &Set{}, doc.top()
+	top.readLoosely(fields{"mcpServers": func(c cursor) {
+		for _, m := range c.members() {
+			set.addFrom(doc, seedServer(m), m.field, seedServerField)
+		}
+	}})
+	if top.node.form == formMap {
+		top.require("mcpServers")
+	}
+	set.Warnings = doc.warnings
+	return set, doc.problems.err()
+}
+
+// LoadRules reads a rules file: one Policy for each of agents, and the Settings that defaults and defaultAgent make; none
+// where both are absent. Unknown fields are errors. The error is of type Problems where the content is at fault.
+func LoadRules(file, defaultAgent string) (*Set, error) {
+	doc, err := readSeed(file)
+	if err != nil {
+		return nil, err
+	}
+	set, top := &Set{}, doc.top()
+	settings := &gatehousev1.Settings{DefaultAgent: defaultAgent}
+	top.read(fields{
+		"agents": func(c cursor) {
+			for _, m := range c.members() {
+				set.addFrom(doc, seedPolicy(m), m.field, seedPolicyField)
+			}
+		},
+		"defaults": func(c cursor) {
+			c.read(fields{"deny_on_missing_agent": func(c cursor) { settings.DenyOnMissingAgent = proto.Bool(c.boolean()) }})
+		},
+	})
+	if top.has("defaults") || defaultAgent != "" {
+		o := &gatehousev1.Object{Name: "default", Spec: &gatehousev1.Object_Settings{Settings: settings}}
+		set.addFrom(doc, o, "defaults", seedSettingsField)
+	}
+	return set, doc.problems.err()
+}
+
+// readSeed reads the one document of a seed file: JSON, unless its name says YAML.
+func readSeed(file string) (*document, error) {
+	in, err := readInput(file, nil)
+	if err != nil {
+		return nil, err
+	}
+	if problem := in.check(); problem != nil {
+		return nil, Problems{*problem}
+	}
+	parse := in.parseJSON
+	if isYAML(file) {
+		parse = in.parseYAML
+	}
+	docs, problems := parse()
+	if err := problems.err(); err != nil {
+		return nil, err
+	}
+	if len(docs) != 1 {
+		return nil, Problems{in.at(len(in.data), fmt.Sprintf("file holds %d documents, want 1", len(docs)))}
+	}
+	return docs[0], nil
+}
+
+// addFrom takes in an object of a seed file. Base is where the file has it; field leads from the manifest's path to the
+// path in the file.
+func (s *Set) addFrom(doc *document, o *gatehousev1.Object, base string, field func(base, field string) string) {
+	src := source{doc: doc, translate: func(f string) string { return field(base, f) }}
+	doc.problems = append(doc.problems, s.add(o, src)...)
+}
+
+// seedServerField finds a manifest's field in an entry of mcpServers, which knows no level for the transport.
+func seedServerField(base, field string) string {
+	if field == "spec.http.transport" {
+		return base + ".type"
+	}
+	for _, prefix := range []string{"spec.stdio", "spec.http", "spec"} {
+		if rest, ok := strings.CutPrefix(field, prefix); ok {
+			return base + rest
+		}
+	}
+	return base
+}
+
+// seedPolicyField finds a manifest's field in an entry of agents.
+func seedPolicyField(base, field string) string {
+	if rest, ok := strings.CutPrefix(field, "spec"); ok {
+		return base + rest
+	}
+	return base
+}
+
+// seedSettingsField finds a manifest's field in defaults, or names the flag that it comes from.
+func seedSettingsField(base, field string) string {
+	switch field {
+	case "spec.denyOnMissingAgent":
+		return base + ".deny_on_missing_agent"
+	case "spec.defaultAgent":
+		return "--default-agent"
+	default:
+		return base
+	}
+}
+
+// seedPolicy reads one entry of agents.
+func seedPolicy(m member) *gatehousev1.Object {
+	p := &gatehousev1.Policy{}
+	m.read(accessFields(p))
+	return &gatehousev1.Object{Name: m.name, Spec: &gatehousev1.Object_Policy{Policy: p}}
+}
+
+// seedServer reads one entry of mcpServers.
+func seedServer(m member) *gatehousev1.Object {
+	s := &gatehousev1.Server{}
+	stdio, http := &gatehousev1.Stdio{}, &gatehousev1.Http{}
+	m.readLoosely(fields{
+		"description": func(c cursor) { s.Description = c.text() },
+		"command":     func(c cursor) { stdio.Command = c.text() },
+		"args":        func(c cursor) { stdio.Args = c.texts() },
+		"env":         func(c cursor) { stdio.Env = c.textMap() },
+		"cwd":         func(c cursor) { stdio.Cwd = c.text() },
+		"url":         func(c cursor) { http.Url = c.text() },
+		"headers":     func(c cursor) { http.Headers = c.textMap() },
+		"type":        func(c cursor) { http.Transport = seedType(c) },
+	})
+	switch {
+	case m.node.form != formMap:
+	case m.has("command") == m.has("url"):
+		m.complain("must have either command or url")
+	case m.has("command"):
+		s.Transport = &gatehousev1.Server_Stdio{Stdio: stdio}
+		m.unused("a server with command", "headers")
+	default:
+		s.Transport = &gatehousev1.Server_Http{Http: http}
+		m.unused("a server with url", "args", "env", "cwd")
+	}
+	return &gatehousev1.Object{Name: m.name, Spec: &gatehousev1.Object_Server{Server: s}}
+}
+
+// unused warns of fields that belong to the other transport.
+func (m member) unused(where string, names ...string) {
+	for _, e := range m.node.entries {
+		if slices.Contains(names, e.key) {
+			m.warnAt(place{e.line, e.column}, "."+e.key, "has no meaning for "+where+"; left out")
+		}
+	}
+}
+
+// seedType reads the spellings of type that MCP clients write; those of stdio say nothing that command does not.
+func seedType(c cursor) gatehousev1.HttpTransport {
+	switch choose(c, []string{"stdio", "http", "streamable-http", "streamableHttp", "sse"}) {
+	case "http", "streamable-http", "streamableHttp":
+		return gatehousev1.HttpTransport_HTTP_TRANSPORT_STREAMABLE_HTTP
+	case "sse":
+		return gatehousev1.HttpTransport_HTTP_TRANSPORT_SSE
+	default:
+		return gatehousev1.HttpTransport_HTTP_TRANSPORT_UNSPECIFIED
+	}
+}
