@@ -68,7 +68,7 @@ vuln: $(TOOLS)/govulncheck ## known vulnerabilities in what is linked
 .PHONY: bench
 bench: build ## micro benchmarks, then the system against a direct call in the same run
 	go test -run '^$$' -bench . -benchmem ./dataplane/... ./controlplane/...
-	go run ./dataplane/bench/gwbench -bin $(CURDIR)/bin
+	go run ./dataplane/bench -bin $(CURDIR)/bin
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s)
