@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// isGlob says whether a rule is more than a name: whether it holds a character that fnmatch gives a meaning.
-func isGlob(s string) bool { return strings.ContainsAny(s, "*?[") }
+// IsGlob says whether a rule is more than a name: whether it holds a character that fnmatch gives a meaning, "*", "?" or "[".
+func IsGlob(s string) bool { return strings.ContainsAny(s, "*?[") }
 
 // Match says whether a glob matches the whole name, as Python's fnmatch.fnmatchcase does: "*" is any run of characters,
 // "?" one code point, "[seq]" and "[!seq]" a set; an unclosed "[" is itself. There is no escape character.
@@ -69,15 +69,15 @@ func compileSimple(pattern string) (glob, bool) {
 	switch {
 	case !utf8.ValidString(pattern):
 		return glob{}, false
-	case !isGlob(pattern):
+	case !IsGlob(pattern):
 		return glob{kind: literal, text: pattern}, true
 	case strings.Trim(pattern, "*") == "":
 		return glob{kind: everything}, true
 	}
-	if head := strings.TrimRight(pattern, "*"); !isGlob(head) {
+	if head := strings.TrimRight(pattern, "*"); !IsGlob(head) {
 		return glob{kind: prefix, text: head}, true
 	}
-	if tail := strings.TrimLeft(pattern, "*"); !isGlob(tail) {
+	if tail := strings.TrimLeft(pattern, "*"); !IsGlob(tail) {
 		return glob{kind: suffix, text: tail}, true
 	}
 	return glob{}, false

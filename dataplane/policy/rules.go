@@ -25,7 +25,7 @@ func compileSide(ref, agent, word string, a *gatehousev1.Access) (side, error) {
 		}
 		rule := &toolRule{key: key, list: compileList(path+".tools."+key, r.GetTools())}
 		s.tools.equal[key] = rule
-		if isGlob(key) {
+		if IsGlob(key) {
 			rule.glob = compileGlob(key)
 			s.tools.globs = append(s.tools.globs, rule)
 		}
@@ -55,7 +55,7 @@ func compileList(path string, entries []string) list {
 			continue
 		}
 		l.exact[e] = p
-		if isGlob(e) {
+		if IsGlob(e) {
 			l.globs = append(l.globs, pattern{glob: compileGlob(e), path: p})
 		}
 	}
