@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -58,9 +57,11 @@ func (t target) drive(n int, d time.Duration) (sample, error) {
 		}
 		s.latencies = append(s.latencies, list...)
 	}
-	slices.Sort(s.latencies)
+	s.sort()
 	return s, nil
 }
+
+func (s *sample) sort() { slices.Sort(s.latencies) }
 
 func callUntil(c caller, end time.Time) (list []time.Duration, err error) {
 	for {
@@ -150,30 +151,33 @@ func (c *httpCaller) readHead() (length int, err error) {
 
 func (c *httpCaller) readBody(length int) error {
 	if length < 0 {
-		var b bytes.Buffer
-		resp := &http.Response{}
-		_ = resp
-		for {
-			line, err := c.in.ReadString('\n')
-			if err != nil {
-				return err
-			}
-			n, err := strconv.ParseInt(string(bytes.TrimSpace([]byte(line))), 16, 64)
-			if err != nil {
-				return err
-			}
-			if _, err := io.CopyN(&b, c.in, n+2); err != nil {
-				return err
-			}
-			if n == 0 {
-				c.body = b.Bytes()
-				return nil
-			}
-		}
+		return c.readChunks()
 	}
 	c.body = slices.Grow(c.body[:0], length)[:length]
 	_, err := io.ReadFull(c.in, c.body)
 	return err
+}
+
+func (c *httpCaller) readChunks() error {
+	c.body = c.body[:0]
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 16, 64)
+		if err != nil {
+			return fmt.Errorf("reading a chunk's size: %w", err)
+		}
+		at := len(c.body)
+		c.body = slices.Grow(c.body, int(n)+2)[:at+int(n)+2] // with its line end
+		if _, err := io.ReadFull(c.in, c.body[at:]); err != nil {
+			return err
+		}
+		if n == 0 {
+			return nil
+		}
+	}
 }
 
 // stdioUpstream is a child process that is called directly, without a gateway.

@@ -47,6 +47,9 @@ func measure(ctx context.Context, o options) error {
 		}
 	}
 	printCalls(s.targets(), found)
+	if err := printFleet(ctx, s); err != nil {
+		return err
+	}
 	fmt.Printf("\nMemory of gwproxy (VmRSS): %s idle, %s after the load, %s at its peak.\n", idle, memory(s.gatewayPID), field(s.gatewayPID, "VmHWM"))
 	return nil
 }
@@ -108,6 +111,19 @@ func printCalls(targets []target, found map[cell][]sample) {
 				at(50).Round(time.Microsecond), at(95).Round(time.Microsecond), at(99).Round(time.Microsecond), added(50), added(95), added(99))
 		}
 	}
+}
+
+// printFleet measures and prints commit → ack.
+func printFleet(ctx context.Context, s *system) error {
+	fmt.Printf("\n| proxies | commit → last ack, P50 | P95 |\n|---|---|---|\n")
+	for _, n := range []int{1, 10, 100} {
+		got, err := measureFleet(ctx, s.control, s.dir, n)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("| %d | %v | %v |\n", n, got.percentile(50).Round(time.Microsecond), got.percentile(95).Round(time.Microsecond))
+	}
+	return nil
 }
 
 func memory(pid int) string { return field(pid, "VmRSS") }
