@@ -1,23 +1,149 @@
-// Package gateway is the path of a call: whose it is, what policy says, where it goes, and what is recorded of it.
+// Package gateway is the path of a call: whose it is, what policy says, where it goes, and what is recorded of it. It is
+// the one place where an agent's wish becomes an upstream's work.
+//
+// It refuses before it looks: a name that policy denies gets the same answer whether it exists or not. It decodes neither
+// the arguments nor the result of an upstream's tool; both pass as the bytes they came as.
 package gateway
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
 )
 
-// Gateway performs the calls of agents.
-type Gateway struct{}
+// Upstream is one server as the gateway uses it: *upstream.Upstream.
+type Upstream interface {
+	mcp.Caller
+	// Tools returns the catalogue, kept until it changes.
+	Tools(ctx context.Context) (*upstream.Catalogue, error)
+	// Refresh reads the catalogue again, unless that has just been done.
+	Refresh(ctx context.Context) (*upstream.Catalogue, error)
+	// Status says how the upstream is doing.
+	Status() upstream.Status
+}
 
-// ToolsList returns the tools/list result's "tools" array: the definitions of the gateway's own tools, rendered once.
-func (g *Gateway) ToolsList() []byte { panic("not built") }
+// Records takes what is to be kept of a call: *record.Log. Append may wait, and the call waits with it.
+type Records interface {
+	Append(e *record.Entry)
+}
 
-// CallTool performs a call of one of the gateway's own tools. The reply's Result is the CallToolResult, for refused
-// calls too. The error is an *mcp.Error where the request itself is wrong (an unknown tool, arguments that are no
-// object), auth.ErrNoKey, ErrWrongKey, ErrExpired or ErrNotReady where the key has been revoked since the front looked
-// or there is no table, and the context's error where the agent went away.
-func (g *Gateway) CallTool(ctx context.Context, c *Call) (*mcp.Reply, error) { panic("not built") }
+// Config holds the parts that a gateway works with.
+type Config struct {
+	// Live is the table that calls pin.
+	Live *table.Live
+	// Auth proves principals in the table that a call pinned.
+	Auth *auth.Authenticator
+	// Upstream returns the upstream of a server of a pinned table, without waiting; nil where there is none.
+	Upstream func(s *table.Server) Upstream
+	// Records takes one entry for each decision; nil keeps none.
+	Records Records
+	// Metrics counts calls; nil counts none.
+	Metrics *record.Metrics
+	// Debug adds the tool get_gateway_status, and the rule to refusals.
+	Debug bool
+	// Status returns what get_gateway_status says of the proxy; nil says nothing.
+	Status func() Status
+	// Logger takes what is the gateway's own fault; nil discards it.
+	Logger *slog.Logger
+}
 
-// Unauthenticated records a request that was refused with HTTP 401, and why; c needs Remote and BytesIn alone.
-func (g *Gateway) Unauthenticated(c *Call, reason error) { panic("not built") }
+func (c Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Logger
+}
+
+// Gateway performs the calls of agents. It holds no state of any call.
+type Gateway struct {
+	config    Config
+	log       *slog.Logger
+	tools     map[string]tool
+	toolsList []byte
+	buffers   sync.Pool // :: *[]byte, for results that the gateway makes itself
+
+	view   atomic.Pointer[view]
+	viewMu sync.Mutex // held while a view is made, so that one call does it and the others wait
+}
+
+// tool is one of the gateway's own tools.
+type tool struct {
+	definition string
+	// run reads the arguments and performs the call. Its error is a *refusal, or the context's where the agent went away.
+	run func(f *flight, ctx context.Context) error
+}
+
+// New returns a gateway of these parts.
+func New(c Config) *Gateway {
+	g := &Gateway{config: c, log: c.logger()}
+	g.buffers.New = func() any { return new([]byte) }
+	g.tools = map[string]tool{
+		ListServers:    {definition: listServersDefinition, run: (*flight).listServers},
+		GetServerTools: {definition: getServerToolsDefinition, run: (*flight).serverTools},
+		ExecuteTool:    {definition: executeToolDefinition, run: (*flight).execute},
+	}
+	if c.Debug {
+		g.tools[GatewayStatus] = tool{definition: gatewayStatusDefinition, run: (*flight).status}
+	}
+	g.toolsList = renderTools(g.tools)
+	return g
+}
+
+// ToolsList returns the tools/list result's "tools" array: the definitions of the gateway's own tools, rendered once. It
+// MUST NOT be changed.
+func (g *Gateway) ToolsList() []byte { return g.toolsList }
+
+// CallTool performs a call of one of the gateway's own tools:
+//
+//	begin            -- pin the table, prove the principal in it
+//	* tool.run       -- read the arguments, then, for execute_tool:
+//	  * identify     -- whose policy it is
+//	  * decide       -- what the policy says, before anything is known of existence
+//	  * upstream     -- only now: is there such a server, such a tool
+//	  * forward      -- the call itself
+//	end              -- make a refusal a result, record, count
+//
+// The reply's Result is the CallToolResult, for refused calls too. The reply MUST be closed once its bytes are written:
+// until then the call counts as under way and its table stays. The error is an *mcp.Error where there is no such tool,
+// one of package auth's where the key has been revoked since the front looked or there is no table yet, and the
+// context's where the agent went away.
+func (g *Gateway) CallTool(ctx context.Context, c *Call) (reply *mcp.Reply, err error) {
+	tool, ok := g.tools[c.Name]
+	if !ok {
+		return nil, &mcp.Error{Code: mcp.CodeInvalidParams, Message: fmt.Sprintf("Unknown tool: %.128q", c.Name)}
+	}
+	f, err := g.begin(c)
+	if err != nil {
+		return nil, err
+	}
+	return f.end(f.guard(ctx, tool.run))
+}
+
+// Unauthenticated records a request that was refused with HTTP 401, and logs why; c needs Remote and BytesIn alone.
+func (g *Gateway) Unauthenticated(c *Call, reason error) {
+	f := flight{g: g, call: c}
+	f.start(g.config.Live.Load())
+	f.entry.Outcome = record.Unauthenticated
+	f.record()
+	g.log.Debug("caller refused", "remote", c.Remote, "reason", reason)
+}
+
+// guard runs the tool; a panic, which would be a defect of ours, becomes a refusal and a stack in the log.
+func (f *flight) guard(ctx context.Context, run func(*flight, context.Context) error) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			f.g.log.Error("call panicked", "tool", f.call.Name, "panic", fault, "stack", string(debug.Stack()))
+			err = refuse(mcp.Internal, "the gateway is at fault; its log says more")
+		}
+	}()
+	return run(f, ctx)
+}

@@ -1,0 +1,140 @@
+package gateway
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// pick finds the arguments of one of the gateway's own tools; those that are null count as left out. An argument that the
+// tool does not have is refused: a misspelt one would otherwise be ignored.
+func pick(args []byte, names []string, out [][]byte) error {
+	if args == nil {
+		return nil
+	}
+	other, err := mcp.Pick(args, names, out)
+	switch {
+	case err != nil:
+		return refuseArgument("arguments: %v", err)
+	case other != nil:
+		return refuseArgument("unknown argument %.64q; there are %s", other, strings.Join(names, ", "))
+	}
+	for i, value := range out {
+		if string(value) == "null" {
+			out[i] = nil
+		}
+	}
+	return nil
+}
+
+// text reads a string that may be left out.
+func text(name string, raw []byte) (string, error) {
+	if raw == nil {
+		return "", nil
+	}
+	s, ok := mcp.Unquote(raw)
+	if !ok {
+		return "", refuseArgument("%s must be a string", name)
+	}
+	return s, nil
+}
+
+// required reads a string that must be there; it may be empty.
+func required(name string, raw []byte) (string, error) {
+	if raw == nil {
+		return "", refuseArgument("%s is missing", name)
+	}
+	return text(name, raw)
+}
+
+// flag reads a boolean that is false where it is left out.
+func flag(name string, raw []byte) (bool, error) {
+	switch string(raw) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	}
+	return false, refuseArgument("%s must be true or false", name)
+}
+
+// whole reads a whole number, written in any way that JSON allows; one that is too large for an int64 becomes the
+// largest.
+func whole(name string, raw []byte) (int64, error) {
+	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+		return n, nil
+	}
+	x, err := strconv.ParseFloat(string(raw), 64)
+	if x >= math.MaxInt64 {
+		return math.MaxInt64, nil
+	}
+	if err != nil || x != math.Trunc(x) || x < math.MinInt64 {
+		return 0, refuseArgument("%s must be a whole number", name)
+	}
+	return int64(x), nil
+}
+
+// timeout reads timeout_ms; zero says that it was left out.
+func timeout(raw []byte) (time.Duration, error) {
+	if raw == nil {
+		return 0, nil
+	}
+	ms, err := whole("timeout_ms", raw)
+	if err != nil {
+		return 0, err
+	}
+	if ms <= 0 {
+		return 0, refuseArgument("timeout_ms must be greater than 0")
+	}
+	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond, nil
+}
+
+// object reads an object that is empty where it is left out; its bytes stay as they are.
+func object(name string, raw []byte) ([]byte, error) {
+	if raw == nil {
+		return []byte("{}"), nil
+	}
+	if raw[0] != '{' {
+		return nil, refuseArgument("%s must be an object", name)
+	}
+	return raw, nil
+}
+
+// list reads names: one string with commas between them, or an array of strings. White space around a name does not
+// count, and neither do empty names. Nil says that there are none.
+func list(name string, raw []byte) (map[string]bool, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var all map[string]bool
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" {
+			if all == nil {
+				all = map[string]bool{}
+			}
+			all[s] = true
+		}
+	}
+	if s, ok := mcp.Unquote(raw); ok {
+		for part := range strings.SplitSeq(s, ",") {
+			add(part)
+		}
+		return all, nil
+	}
+	err := refuseArgument("%s must be a string or an array of strings", name)
+	if !bytes.HasPrefix(raw, []byte("[")) {
+		return nil, err
+	}
+	return all, mcp.Elements(raw, func(value []byte) error {
+		s, ok := mcp.Unquote(value)
+		if !ok {
+			return err
+		}
+		add(s)
+		return nil
+	})
+}

@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// refusal is a call that gets no answer of an upstream, as the agent sees it. Its message is written for the agent and
+// the person behind it.
+type refusal struct {
+	code     mcp.Code
+	message  string
+	upstream *mcp.Error // where the upstream answered with an error
+}
+
+func (r *refusal) Error() string { return string(r.code) + ": " + r.message }
+
+func refuse(code mcp.Code, message string) error { return &refusal{code: code, message: message} }
+
+func refuseArgument(format string, args ...any) error {
+	return refuse(mcp.InvalidArgument, fmt.Sprintf(format, args...))
+}
+
+// refuseIdentity words the refusals of identify. They say nothing of what else is configured.
+func refuseIdentity(code mcp.Code, agent string) error {
+	switch {
+	case code == mcp.FallbackAgentNotInRules:
+		return refuse(code, "no agent_id was given, and the agent that stands in for it is not configured")
+	case code == mcp.NoFallbackConfigured:
+		return refuse(code, "no agent_id was given, and no agent is configured to stand in for it")
+	case agent == "":
+		return refuse(code, "no agent_id was given, and none may be left out here")
+	}
+	return refuse(code, fmt.Sprintf("agent %.128q is not known, or this caller may not act as it", agent))
+}
+
+// fromUpstream says which code an error of a call to an upstream has. It returns the context's error where the agent
+// itself went away: ctx is the agent's, without the call's own deadline.
+func fromUpstream(ctx context.Context, server string, err error) error {
+	var answer *mcp.Error
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &answer):
+		return fromAnswer(server, answer)
+	case errors.Is(err, mcp.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return refuse(mcp.Timeout, fmt.Sprintf("server %q did not answer in time", server))
+	case errors.Is(err, mcp.ErrUnavailable):
+		return refuse(mcp.ServerUnavailable, unavailable(server, err.Error()))
+	case errors.Is(err, mcp.ErrInvalidResponse):
+		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q did not answer as MCP asks: %v", server, err))
+	}
+	return fmt.Errorf("calling server %q: %w", server, err)
+}
+
+func fromAnswer(server string, answer *mcp.Error) error {
+	message := fmt.Sprintf("server %q answered with error %d: %s", server, answer.Code, answer.Message)
+	return &refusal{code: mcp.UpstreamError, message: message, upstream: answer}
+}
+
+func unavailable(server, why string) string {
+	return fmt.Sprintf("server %.128q is unavailable: %s", server, why)
+}
+
+// append appends the refusal as a tool result: the same error as text and as structured content (contract §5).
+func (r *refusal) append(dst []byte, f *flight) []byte {
+	body := r.appendBody(nil, f)
+	dst = append(dst, `{"isError":true,"content":[{"type":"text","text":"`...)
+	dst = append(appendEscaped(dst, body), `"}],"structuredContent":`...)
+	return append(append(dst, body...), '}')
+}
+
+func (r *refusal) appendBody(dst []byte, f *flight) []byte {
+	dst = mcp.AppendString(append(dst, `{"error":{"code":`...), string(r.code))
+	dst = mcp.AppendString(append(dst, `,"message":`...), r.message)
+	dst = strconv.AppendInt(append(dst, `,"revision":`...), f.table.Revision, 10)
+	if f.g.config.Debug {
+		dst = appendRule(append(dst, `,"rule":`...), f.entry.Rule)
+	}
+	if r.upstream != nil {
+		dst = appendAnswer(append(dst, `,"upstream":`...), r.upstream)
+	}
+	return append(dst, '}', '}')
+}
+
+// appendRule appends a rule's path, null where no rule decided.
+func appendRule(dst []byte, rule string) []byte {
+	if rule == "" {
+		return append(dst, "null"...)
+	}
+	return mcp.AppendString(dst, rule)
+}
+
+// appendAnswer appends an upstream's error with its data as it stands.
+func appendAnswer(dst []byte, e *mcp.Error) []byte {
+	dst = strconv.AppendInt(append(dst, `{"code":`...), e.Code, 10)
+	dst = mcp.AppendString(append(dst, `,"message":`...), e.Message)
+	if e.Data != nil {
+		dst = append(append(dst, `,"data":`...), e.Data...)
+	}
+	return append(dst, '}')
+}

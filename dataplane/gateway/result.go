@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
+)
+
+// keep is the size above which a buffer is not kept for the next result.
+const keep = 1 << 20
+
+// complete is what the modern era's resultType says of an answer that is all there is.
+const complete = `"complete"`
+
+// takeBuffer returns the flight's buffer, empty; close gives it back.
+func (f *flight) takeBuffer() *[]byte {
+	if f.buffer == nil {
+		f.buffer = f.g.buffers.Get().(*[]byte)
+	}
+	*f.buffer = (*f.buffer)[:0]
+	return f.buffer
+}
+
+func (f *flight) giveBuffer() {
+	if f.buffer != nil && cap(*f.buffer) <= keep {
+		f.g.buffers.Put(f.buffer)
+	}
+	f.buffer = nil
+}
+
+// answer makes a result of the gateway's own, which stands in the flight's buffer, the reply.
+func (f *flight) answer(result []byte) {
+	if f.call.Era == mcp.Modern {
+		result = append(result[:len(result)-1], `,"resultType":`+complete+`}`...)
+	}
+	*f.buffer = result
+	f.reply.Result = result
+}
+
+// answerJSON makes a JSON document the reply: once as text, once as structured content. An array is wrapped in an object
+// there, since structured content must be one.
+func (f *flight) answerJSON(document []byte) {
+	dst := append(*f.takeBuffer(), `{"content":[{"type":"text","text":"`...)
+	dst = append(appendEscaped(dst, document), `"}],"structuredContent":`...)
+	if document[0] == '[' {
+		dst = append(append(append(dst, `{"result":`...), document...), '}')
+	} else {
+		dst = append(dst, document...)
+	}
+	f.entry.Outcome = record.OK
+	f.answer(append(dst, '}'))
+}
+
+// pass makes an upstream's result the reply, as it stands. Only where the agent's era wants a resultType and there is
+// none, one is appended, which costs a copy.
+func (f *flight) pass(r *mcp.Reply) {
+	f.inner = r
+	f.reply.Result = r.Result
+	f.entry.Outcome = record.OK
+	hasType, isError := inspect(r.Result, f.call.Era)
+	if isError {
+		f.entry.Outcome = record.ToolError
+	}
+	if f.call.Era == mcp.Modern && !hasType {
+		f.reply.Result = mcp.AppendMember(*f.takeBuffer(), r.Result, "resultType", []byte(complete))
+		*f.buffer = f.reply.Result
+	}
+}
+
+// appendEscaped appends a checked JSON document as the inside of a JSON string. Such a document has no other characters
+// to escape than these.
+func appendEscaped(dst, document []byte) []byte {
+	from := 0
+	for i, c := range document {
+		if c != '"' && c != '\\' && c >= ' ' {
+			continue
+		}
+		dst = append(dst, document[from:i]...)
+		from = i + 1
+		if c < ' ' {
+			dst = append(dst, ' ') // white space between tokens
+		} else {
+			dst = append(dst, '\\', c)
+		}
+	}
+	return append(dst, document[from:]...)
+}

@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
+)
+
+// view is what the gateway keeps for one table, made by the first call on it.
+type view struct {
+	table     *table.Table
+	observers *record.Observers
+}
+
+// observers returns the metrics of a table, looked up once. The hot path is one atomic load.
+func (g *Gateway) observers(t *table.Table) *record.Observers {
+	v := g.view.Load()
+	if v != nil && (v.table == t || t == nil || t.Revision < v.table.Revision) {
+		return v.observers // names that are gone since count as "other"
+	}
+	if g.config.Metrics == nil {
+		return nil
+	}
+	return g.look(t)
+}
+
+// look makes the view of a table that no call has been counted on.
+func (g *Gateway) look(t *table.Table) *record.Observers {
+	g.viewMu.Lock()
+	defer g.viewMu.Unlock()
+	if v := g.view.Load(); v != nil && v.table == t {
+		return v.observers
+	}
+	v := &view{table: t}
+	v.observers = g.config.Metrics.For(names(t))
+	if t != nil {
+		g.view.Store(v)
+	}
+	return v.observers
+}
+
+// names lists the servers and agents of a table; none of no table.
+func names(t *table.Table) (servers, agents []string) {
+	if t == nil {
+		return nil, nil
+	}
+	for _, s := range t.Servers {
+		servers = append(servers, s.Name)
+	}
+	for _, a := range t.Policies.Agents() {
+		agents = append(agents, a.ID)
+	}
+	return servers, agents
+}
