@@ -19,13 +19,18 @@ type jsonReader struct {
 	offset, line, column int
 }
 
+func newJSONReader(in input, nodes int) *jsonReader {
+	r := &jsonReader{in: in, dec: json.NewDecoder(bytes.NewReader(in.data)), budget: budget{nodes}, line: 1, column: 1}
+	r.dec.UseNumber()
+	return r
+}
+
 // parseJSON reads the JSON documents of a file, one after another.
 func (in input) parseJSON() ([]*document, Problems) {
 	if problem := in.checkJSON(); problem != nil {
 		return nil, Problems{*problem}
 	}
-	r := &jsonReader{in: in, dec: json.NewDecoder(bytes.NewReader(in.data)), budget: budget{maxNodes}, line: 1, column: 1}
-	r.dec.UseNumber()
+	r := newJSONReader(in, maxNodes)
 	var docs []*document
 	for {
 		n, err := r.value(0)

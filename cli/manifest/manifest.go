@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/gatehouse-mcp/gatehouse/controlplane/config"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -55,7 +56,7 @@ func Join(sets ...*Set) (*Set, error) {
 	for _, s := range sets {
 		all.Warnings = append(all.Warnings, s.Warnings...)
 		for _, o := range s.Objects {
-			problems = append(problems, all.add(o, s.sources[Ref(o)])...)
+			problems = append(problems, all.add(o, s.sources[config.Ref(o)])...)
 		}
 	}
 	return all, problems.err()
@@ -72,19 +73,9 @@ func (s *Set) Locate(object, field, message string) Problem {
 	return src.doc.problem(src.translate(field), message)
 }
 
-// Ref is the reference of an object, such as "servers/everything"; empty for one without a spec.
-func Ref(o *gatehousev1.Object) string {
-	for _, k := range kinds() {
-		if k.is(o) {
-			return k.plural + "/" + o.GetName()
-		}
-	}
-	return ""
-}
-
 // add takes an object in, unless one of that reference is there already.
 func (s *Set) add(o *gatehousev1.Object, src source) Problems {
-	ref := Ref(o)
+	ref := config.Ref(o)
 	if first, ok := s.sources[ref]; ok {
 		at := first.doc.problem(first.translate(nameField), "")
 		message := fmt.Sprintf("%s is defined twice, first at %s", ref, at.place())

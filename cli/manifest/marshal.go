@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
+	"github.com/gatehouse-mcp/gatehouse/controlplane/config"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -92,7 +91,7 @@ func Marshal(objects []*gatehousev1.Object, format string) ([]byte, error) {
 			out.WriteString("---\n")
 		}
 		if err := doc.write(&out, format); err != nil {
-			return nil, fmt.Errorf("writing %s as %s: %w", Ref(o), format, err)
+			return nil, fmt.Errorf("writing %s as %s: %w", config.Ref(o), format, err)
 		}
 	}
 	return out.Bytes(), nil
@@ -102,7 +101,9 @@ func Marshal(objects []*gatehousev1.Object, format string) ([]byte, error) {
 func (d *Document) write(out *bytes.Buffer, format string) error {
 	switch format {
 	case YAML:
-		return yaml.NewEncoder(out, yaml.IndentSequence(true)).Encode(d)
+		text, err := EncodeYAML(d)
+		out.Write(text)
+		return err
 	case JSON:
 		enc := json.NewEncoder(out)
 		enc.SetEscapeHTML(false)

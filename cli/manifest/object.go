@@ -18,21 +18,19 @@ const apiVersion = "gatehouse/v1"
 // nameField is the path of an object's name.
 const nameField = "metadata.name"
 
-// kind is one kind of object.
+// kind is one kind of object, and what reads its spec.
 type kind struct {
-	name   string // as in manifests
-	plural string // as in references
-	is     func(o *gatehousev1.Object) bool
-	read   func(c cursor, o *gatehousev1.Object)
+	name string // as in manifests
+	read func(c cursor, o *gatehousev1.Object)
 }
 
 // kinds are all kinds, in the order of a configuration.
 func kinds() []kind {
 	return []kind{
-		{"Server", "servers", func(o *gatehousev1.Object) bool { return o.GetServer() != nil }, readServer},
-		{"Policy", "policies", func(o *gatehousev1.Object) bool { return o.GetPolicy() != nil }, readPolicy},
-		{"Settings", "settings", func(o *gatehousev1.Object) bool { return o.GetSettings() != nil }, readSettings},
-		{"Credential", "credentials", func(o *gatehousev1.Object) bool { return o.GetCredential() != nil }, readCredential},
+		{"Server", readServer},
+		{"Policy", readPolicy},
+		{"Settings", readSettings},
+		{"Credential", readCredential},
 	}
 }
 
