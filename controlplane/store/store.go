@@ -22,6 +22,12 @@ var (
 	ErrCorrupt = errors.New("stored data is corrupt")
 	// ErrInUse says that another process holds the store.
 	ErrInUse = errors.New("the store is in use")
+	// ErrFull says that the store has grown to its limit; nothing was written, and reading goes on.
+	ErrFull = errors.New("the store has reached its size limit")
+	// ErrInDoubt says that the disk did not confirm an earlier write, so whether it is there is known only after a restart.
+	ErrInDoubt = errors.New("an earlier write was not confirmed; the store has to be opened anew")
+	// ErrClosed says that the store was closed.
+	ErrClosed = errors.New("the store is closed")
 )
 
 // Identity is what a store got when it was made.

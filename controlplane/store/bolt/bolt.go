@@ -1,60 +1,181 @@
 // Package bolt keeps the configuration's revisions in one bbolt file, for a control plane of one process.
+//
+// The file has three buckets. blobs holds bytes under their SHA-256, one blob for each object and one manifest for each
+// revision. revisions maps a number (8 bytes, big endian) to its manifest. meta holds two rows with a checksum of their
+// own: the identity, and the head, which says what the newest and the oldest revision are. A commit writes blobs, a
+// revision row and the head in one transaction that is on disk when it returns.
+//
+// The package refuses to serve what it cannot prove: a byte that changed on disk is ErrCorrupt and nothing else. It
+// refuses a second process, and it never writes without fsync.
 package bolt
 
 import (
-	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
-	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
+
+// fileName is the store's file in its folder.
+const fileName = "gatehouse.db"
 
 // Config says where the store is and how much it keeps.
 type Config struct {
 	// Dir is the folder of the store; it is made, with mode 0700, where it does not exist.
 	Dir string
-	// Retention is how many of the newest revisions are kept; 0 means 1000.
+	// Retention is how many of the newest revisions are kept; 0 means 1000. The newest always is.
 	Retention int64
-	// MaxBytes bounds the file; 0 means 2 GiB.
+	// MaxBytes bounds the file, beyond which Commit returns ErrFull; 0 means 2 GiB.
 	MaxBytes int64
 	// Logger takes what the store has to say; nil discards it.
 	Logger *slog.Logger
 }
 
-// Store is a store.Store in one file.
-type Store struct{}
+func (c Config) path() string { return filepath.Join(c.Dir, fileName) }
+
+func (c Config) retention() int64 {
+	if c.Retention <= 0 {
+		return 1000
+	}
+	return c.Retention
+}
+
+func (c Config) maxBytes() int64 {
+	if c.MaxBytes <= 0 {
+		return 2 << 30
+	}
+	return c.MaxBytes
+}
+
+func (c Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Logger
+}
+
+// Store is a store.Store in one file. Open makes it, and Close has to be called.
+type Store struct {
+	config   Config
+	log      *slog.Logger
+	db       *bbolt.DB
+	identity store.Identity
+	watchers watchers
+
+	// tried is the id of the last write transaction that got as far as its commit. bbolt gives an id again only when that
+	// commit failed, and then nobody knows what is on disk.
+	tried atomic.Int64
+
+	sweep     chan struct{} // one slot: revisions may have become old
+	closing   chan struct{}
+	tasks     sync.WaitGroup
+	closeOnce sync.Once
+	closeErr  error
+}
 
 var _ store.Store = (*Store)(nil)
 
-var errStub = errors.New("not written yet")
-
-// Open opens the store of c.Dir, or makes it.
-func Open(c Config) (*Store, error) { return nil, errStub }
-
-// Restore makes a new store in dir, which must be empty, from what Backup wrote.
-func Restore(ctx context.Context, r io.Reader, dir string) (int64, error) { return 0, errStub }
-
-// Identity implements store.Store.
-func (s *Store) Identity() store.Identity { return store.Identity{} }
-
-// Load implements store.Store.
-func (s *Store) Load(ctx context.Context, n int64) (*store.Revision, error) { return nil, errStub }
-
-// Commit implements store.Store.
-func (s *Store) Commit(ctx context.Context, base int64, r *store.Revision) error { return errStub }
-
-// History implements store.Store.
-func (s *Store) History(ctx context.Context, before int64, limit int) ([]*gatehousev1.Revision, error) {
-	return nil, errStub
+// Open opens the store of c.Dir, or makes it, and checks its newest revision to the last byte. Where another process
+// holds it, it returns ErrInUse at once, naming that process. ErrCorrupt.
+func Open(c Config) (*Store, error) {
+	db, err := openLocked(c)
+	if err != nil {
+		return nil, fmt.Errorf("opening store %s: %w", c.path(), err)
+	}
+	s := &Store{config: c, log: c.logger(), db: db, sweep: make(chan struct{}, 1), closing: make(chan struct{})}
+	if err := s.begin(); err != nil {
+		return nil, fmt.Errorf("opening store %s: %w", c.path(), errors.Join(err, s.release()))
+	}
+	return s, nil
 }
 
-// Watch implements store.Store.
-func (s *Store) Watch(ctx context.Context) (<-chan int64, error) { return nil, errStub }
+// begin makes an empty file a store, proves what a store has, and starts the sweeper.
+func (s *Store) begin() error {
+	if err := s.initialise(); err != nil {
+		return err
+	}
+	var newest int64
+	err := s.view(func(tx *bbolt.Tx) error {
+		r := reader{tx}
+		var err error
+		if s.identity, err = r.identity(); err != nil {
+			return err
+		}
+		newest, err = r.proveNewest()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.watchers.publish(newest)
+	s.tasks.Go(s.sweepUntilClosing)
+	s.wakeSweeper()
+	return nil
+}
 
-// Backup implements store.Store.
-func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) { return 0, errStub }
+// Identity returns what the store got when it was made.
+func (s *Store) Identity() store.Identity {
+	id := s.identity
+	id.SealKey = slices.Clone(id.SealKey)
+	return id
+}
 
-// Close implements store.Store.
-func (s *Store) Close() error { return nil }
+// Close ends the watches, waits for what is under way, and gives the file free. Closing again does nothing.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		s.watchers.close()
+		close(s.closing)
+		s.tasks.Wait()
+		s.closeErr = s.release()
+	})
+	return s.closeErr
+}
+
+// release lets go of the file; the holder's name goes first, while nobody else can have written one.
+func (s *Store) release() error {
+	return errors.Join(removeHolder(s.config), guarded(s.db.Close))
+}
+
+// view runs fn on a consistent state. Nothing that fn keeps may refer to the transaction's memory.
+func (s *Store) view(fn func(tx *bbolt.Tx) error) error {
+	return closedError(guarded(func() error { return s.db.View(fn) }))
+}
+
+// update runs fn and has what it did on disk when it returns nil, or not at all.
+func (s *Store) update(fn func(tx *bbolt.Tx) error) error {
+	var id int64 // set once fn is done: the rest is bbolt's commit
+	err := guarded(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			if s.tried.Load() == int64(tx.ID()) {
+				return store.ErrInDoubt
+			}
+			if err := fn(tx); err != nil {
+				return err
+			}
+			id = int64(tx.ID())
+			s.tried.Store(id)
+			return nil
+		})
+	})
+	if !errors.Is(err, berrors.ErrMaxSizeReached) {
+		return closedError(err)
+	}
+	// bbolt found out before it wrote anything, so there is no doubt.
+	s.tried.CompareAndSwap(id, 0)
+	return fmt.Errorf("%w of %d bytes", store.ErrFull, s.config.maxBytes())
+}
+
+func closedError(err error) error {
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		return store.ErrClosed
+	}
+	return err
+}

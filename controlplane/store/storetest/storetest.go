@@ -1,0 +1,145 @@
+// Package storetest is what every store has to pass. Nothing in it assumes that a store belongs to one process, so it
+// judges a store of several control planes as well. It tests what store.Store promises and nothing more.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+// Open returns a new, empty store, and sees to it that it is closed when t ends.
+type Open func(t *testing.T) store.Store
+
+// patience bounds every wait, so that a lost update fails a test rather than hanging it.
+const patience = 20 * time.Second
+
+// Run judges the stores that open returns, one subtest for each promise, each with a store of its own.
+func Run(t *testing.T, open Open) {
+	t.Helper()
+	for _, promise := range []struct {
+		name string
+		test func(t *testing.T, s store.Store)
+	}{
+		{"EmptyStoreIsRevisionZero", testEmpty},
+		{"IdentityIsRandomAndStays", func(t *testing.T, s store.Store) { testIdentity(t, s, open(t)) }},
+		{"RevisionsAreDense", testDense},
+		{"CommitRefusesAnyOtherBase", testBase},
+		{"CommitRefusesEndedContext", testEndedContext},
+		{"OneOfManyOnABaseWins", testOneWins},
+		{"NoUpdateIsLost", testNoLostUpdate},
+		{"LoadReturnsWhatWasCommitted", testRoundTrip},
+		{"LoadReturnsPrivateCopies", testPrivate},
+		{"LoadKnowsWhatIsNotThere", testNotFound},
+		{"LargeConfigsFit", testLarge},
+		{"HistoryIsNewestFirst", testHistory},
+		{"WatchCarriesTheNewestAtOnce", testWatchAtOnce},
+		{"WatchNeverMissesTheNewest", testWatchNewest},
+		{"SlowWatchHoldsNobodyUp", testWatchSlow},
+		{"WatchClosesWithItsContext", testWatchEnds},
+		{"BackupIsOfOneRevision", testBackup},
+		{"ClosedStoreRefuses", testClosed},
+	} {
+		t.Run(promise.name, func(t *testing.T) { promise.test(t, open(t)) })
+	}
+}
+
+// Revision returns a revision whose one server is described by what, so that two of them differ and can be told apart.
+func Revision(what string) *store.Revision {
+	return &store.Revision{
+		Record: &gatehousev1.Revision{
+			Time:    timestamppb.New(time.Unix(1_700_000_000, 0)),
+			Author:  "storetest",
+			Message: what,
+			Changes: []*gatehousev1.Change{{Object: "servers/demo", Action: gatehousev1.Action_ACTION_UPDATED}},
+		},
+		Config: &gatehousev1.Config{Objects: []*gatehousev1.Object{Server("demo", what), Server("still", "the same")}},
+	}
+}
+
+// Server returns a server object of that name and description.
+func Server(name, description string) *gatehousev1.Object {
+	return &gatehousev1.Object{Name: name, Spec: &gatehousev1.Object_Server{Server: &gatehousev1.Server{
+		Description: description,
+		Transport:   &gatehousev1.Server_Stdio{Stdio: &gatehousev1.Stdio{Command: "demo", Env: map[string]string{"A": "1", "B": "${B}"}}},
+	}}}
+}
+
+// Commit makes n revisions on top of base, described by their numbers, and returns the newest.
+func Commit(t *testing.T, s store.Store, base int64, n int) int64 {
+	t.Helper()
+	for range n {
+		if err := s.Commit(t.Context(), base, Revision(fmt.Sprint(base+1))); err != nil {
+			t.Fatalf("Commit(%d) = %v, want nil", base, err)
+		}
+		base++
+	}
+	return base
+}
+
+func load(t *testing.T, s store.Store, n int64) *store.Revision {
+	t.Helper()
+	r, err := s.Load(t.Context(), n)
+	if err != nil {
+		t.Fatalf("Load(%d) = %v, want nil", n, err)
+	}
+	return r
+}
+
+func wantEqual(t *testing.T, n int64, got, want *store.Revision) {
+	t.Helper()
+	if !proto.Equal(got.Record, want.Record) {
+		t.Errorf("Load(%d).Record = %v, want %v", n, got.Record, want.Record)
+	}
+	if !proto.Equal(got.Config, want.Config) {
+		t.Errorf("Load(%d).Config differs from what was committed", n)
+	}
+}
+
+func wantError(t *testing.T, call string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s = %v, want %v", call, got, want)
+	}
+}
+
+// next returns the next number of a watch, or fails the test when none comes.
+func next(t *testing.T, ch <-chan int64) (n int64, open bool) {
+	t.Helper()
+	select {
+	case n, open = <-ch:
+		return n, open
+	case <-time.After(patience):
+		t.Fatal("Watch: nothing came")
+		return 0, false
+	}
+}
+
+// until reads a watch up to number want, and fails the test where numbers do not grow.
+func until(t *testing.T, ch <-chan int64, want int64) {
+	t.Helper()
+	for last := int64(-1); last < want; {
+		n, open := next(t, ch)
+		if !open || n <= last || n > want {
+			t.Fatalf("Watch after %d = %d, %v, want a higher number up to %d", last, n, open, want)
+		}
+		last = n
+	}
+}
+
+func watch(t *testing.T, ctx context.Context, s store.Store) <-chan int64 {
+	t.Helper()
+	ch, err := s.Watch(ctx)
+	if err != nil {
+		t.Fatalf("Watch() = %v, want nil", err)
+	}
+	return ch
+}
