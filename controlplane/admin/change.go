@@ -1,0 +1,213 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse-mcp/gatehouse/controlplane/config"
+	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+// Bounds of a proposal.
+const (
+	maxAuthor  = 256  // bytes
+	maxMessage = 4096 // bytes
+	attempts   = 5    // how often a change without a base is made again after another control plane was faster
+)
+
+// proposal is a change that somebody asks for.
+type proposal struct {
+	base       *int64 // nil: whatever is the newest
+	dryRun     bool
+	author     string
+	message    string
+	rollbackOf int64
+	edit       edit
+}
+
+// edit makes the wanted configuration of the newest one. It MUST NOT change what it is given.
+type edit func(ctx context.Context, base *gatehousev1.Config) (*wanted, error)
+
+// wanted is the configuration that a proposal would make, and what it changes.
+type wanted struct {
+	config   *gatehousev1.Config
+	changes  []*gatehousev1.Change
+	warnings []*gatehousev1.Warning
+}
+
+// result is what became of a proposal.
+type result struct {
+	revision int64
+	outcome  gatehousev1.Outcome
+	changes  []*gatehousev1.Change
+	warnings []*gatehousev1.Warning
+}
+
+// change is the transaction. Without a base it is made again on the newer revision when another control plane on the
+// same store was faster; with one the caller decides.
+func (s *Service) change(ctx context.Context, p proposal) (*result, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if !p.dryRun {
+		release, err := s.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
+	for n := 1; ; n++ {
+		res, err := s.attempt(ctx, p)
+		if err == nil || p.base != nil || n == attempts || !errors.Is(err, store.ErrConflict) {
+			return res, err
+		}
+		if err := pause(ctx, n); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// check refuses what the history should not hold.
+func (p proposal) check() error {
+	switch {
+	case len(p.author) > maxAuthor:
+		return &requestError{field: "author", message: fmt.Sprintf("has more than %d bytes", maxAuthor)}
+	case len(p.message) > maxMessage:
+		return &requestError{field: "message", message: fmt.Sprintf("has more than %d bytes", maxMessage)}
+	}
+	return nil
+}
+
+// take waits for the turn to commit. Within one process changes stand in line, so that none of them loses the compare
+// and swap to its neighbour however many come at once.
+func (s *Service) take(ctx context.Context) (release func(), err error) {
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for another change: %w", ctx.Err())
+	}
+}
+
+// attempt is one run of the transaction: load, merge, validate, prove, commit.
+func (s *Service) attempt(ctx context.Context, p proposal) (*result, error) {
+	newest, err := s.store.Load(ctx, 0)
+	if err != nil {
+		return nil, fmt.Errorf("loading the newest revision: %w", err)
+	}
+	head := newest.Record.GetRevision()
+	if p.base != nil && *p.base != head {
+		return nil, &conflictError{base: *p.base, newest: head}
+	}
+	w, err := p.edit(ctx, newest.Config)
+	if err != nil {
+		return nil, err
+	}
+	next := &store.Revision{Config: w.config, Record: p.record(head+1, w.changes)}
+	if err := s.prove(next, w); err != nil {
+		return nil, err
+	}
+	res := &result{revision: head, changes: w.changes, warnings: w.warnings}
+	switch {
+	case len(w.changes) == 0:
+		res.outcome = gatehousev1.Outcome_OUTCOME_UNCHANGED
+		return res, nil
+	case p.dryRun:
+		res.outcome = gatehousev1.Outcome_OUTCOME_VALID
+		return res, nil
+	}
+	return s.commit(ctx, next, res)
+}
+
+// record is what the history will hold of the proposal.
+func (p proposal) record(revision int64, changes []*gatehousev1.Change) *gatehousev1.Revision {
+	return &gatehousev1.Revision{
+		Revision:   revision,
+		Time:       timestamppb.Now(),
+		Author:     p.author,
+		Message:    p.message,
+		RollbackOf: p.rollbackOf,
+		Changes:    changes,
+	}
+}
+
+// prove refuses a revision that any proxy would refuse, and adds what is worth a look to w.
+func (s *Service) prove(next *store.Revision, w *wanted) error {
+	violations, warnings := config.Validate(next.Config)
+	if len(violations) > 0 {
+		return &config.InvalidError{Violations: violations}
+	}
+	w.warnings = append(w.warnings, warnings...)
+	if _, err := config.Resolve(next.Record, next.Config, config.Identity(s.store.Identity())); err != nil {
+		return &requestError{field: "put", message: err.Error()}
+	}
+	return nil
+}
+
+// commit stores next on top of res.revision.
+func (s *Service) commit(ctx context.Context, next *store.Revision, res *result) (*result, error) {
+	if err := s.store.Commit(ctx, res.revision, next); err != nil {
+		return nil, fmt.Errorf("committing revision %d: %w", res.revision+1, err)
+	}
+	res.revision, res.outcome = next.Record.GetRevision(), gatehousev1.Outcome_OUTCOME_COMMITTED
+	s.log.Info("revision committed", "revision", res.revision, "author", next.Record.GetAuthor(),
+		"changes", len(res.changes), "rollback_of", next.Record.GetRollbackOf())
+	return res, nil
+}
+
+// merge edits by an apply's puts, deletes and prune.
+func merge(req *gatehousev1.ApplyRequest) edit {
+	return func(_ context.Context, base *gatehousev1.Config) (*wanted, error) {
+		next, changes, err := config.Merge(base, req)
+		if err != nil {
+			return nil, err
+		}
+		return &wanted{config: next, changes: changes}, nil
+	}
+}
+
+// restore edits by taking the whole configuration of revision n.
+func (s *Service) restore(n int64) edit {
+	return func(ctx context.Context, base *gatehousev1.Config) (*wanted, error) {
+		old, err := s.load(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		changes, details := config.Diff(base, old.Config)
+		return &wanted{config: old.Config, changes: changes, warnings: revived(details)}, nil
+	}
+}
+
+// revived warns of each key that works again because of a rollback: whoever revoked it may not expect that.
+func revived(details []*gatehousev1.ObjectDiff) []*gatehousev1.Warning {
+	var warnings []*gatehousev1.Warning
+	for _, d := range details {
+		key := d.GetAfter().GetCredential().GetApiKey()
+		if key == nil || key.GetSha256() == d.GetBefore().GetCredential().GetApiKey().GetSha256() {
+			continue
+		}
+		warnings = append(warnings, &gatehousev1.Warning{
+			Object: config.Ref(d.GetAfter()), Field: "spec.apiKey.sha256",
+			Message: "this key had been revoked or replaced and works again",
+		})
+	}
+	return warnings
+}
+
+// pause waits a little longer, at random, after each lost race.
+func pause(ctx context.Context, n int) error {
+	t := time.NewTimer(time.Duration(n) * rand.N(20*time.Millisecond))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting after a lost race: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,92 @@
+// Command gwcontrol is the control plane: operators change the configuration through it, proxies follow it. Every flag
+// is also an environment variable, GWCONTROL_ and the flag's name in capitals. It refuses to listen off loopback.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/gatehouse-mcp/gatehouse/controlplane"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "gwcontrol:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves with what args and the environment say, until ctx ends.
+func run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
+	c, err := parse(args, getenv, stderr)
+	if err != nil {
+		return err
+	}
+	s, err := controlplane.New(c)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// parse reads the flags; one that is not given takes its value from the environment.
+func parse(args []string, getenv func(string) string, stderr io.Writer) (controlplane.Config, error) {
+	c := controlplane.Config{Version: version()}
+	level := slog.LevelInfo
+	fs := flag.NewFlagSet("gwcontrol", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&c.Listen, "listen", "127.0.0.1:9090", "gRPC `address` for operators and proxies, on loopback")
+	fs.StringVar(&c.AdminListen, "admin-listen", "127.0.0.1:9091", "HTTP `address` for health and metrics, on loopback")
+	fs.StringVar(&c.DataDir, "data-dir", "gatehouse-data", "`folder` of the store; made where it does not exist")
+	fs.StringVar(&c.Store, "store", "bbolt", "kind of `store`")
+	fs.DurationVar(&c.Heartbeat, "heartbeat", 0, "longest silence on a proxy's stream (default 5s)")
+	fs.TextVar(&level, "log-level", level, "debug, info, warn or error")
+	if err := environment(fs, getenv); err != nil {
+		return c, err
+	}
+	if err := fs.Parse(args); err != nil {
+		return c, err
+	}
+	if fs.NArg() > 0 {
+		return c, fmt.Errorf("reading the arguments: %q is not a flag", fs.Arg(0))
+	}
+	c.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	return c, nil
+}
+
+// environment sets every flag that has a variable of its name; arguments come after and win.
+func environment(fs *flag.FlagSet, getenv func(string) string) (err error) {
+	fs.VisitAll(func(f *flag.Flag) {
+		name := "GWCONTROL_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value := getenv(name)
+		if value == "" {
+			return
+		}
+		if e := fs.Set(f.Name, value); e != nil {
+			err = errors.Join(err, fmt.Errorf("reading %s: %w", name, e))
+		}
+	})
+	return err
+}
+
+// version is what the build recorded.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "dev"
+}
