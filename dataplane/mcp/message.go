@@ -54,7 +54,7 @@ func ScanMessage(data []byte) (Message, error) {
 	s := scanner{data: data}
 	if !s.document(&p) {
 		if p.fault != nil {
-			return m, refusal("ambiguous member %s", p.fault)
+			return m, refusal("ambiguous member %s", string(p.fault)) // copied: else the picker would escape
 		}
 		return m, s.parseError()
 	}

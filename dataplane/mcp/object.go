@@ -25,7 +25,7 @@ func Pick(object []byte, names []string, out [][]byte) (other []byte, err error)
 			return p.other, w.err
 		}
 		if !p.take(name, value) {
-			return p.other, fmt.Errorf("reading member %s: %w", p.fault, errAmbiguous)
+			return p.other, fmt.Errorf("reading member %s: %w", string(p.fault), errAmbiguous)
 		}
 	}
 }
