@@ -2,16 +2,17 @@ package policy
 
 import "slices"
 
-// classEnd returns the index of the "]" that closes the class whose content begins at i, or -1. A "]" that comes first,
-// or right after "!", is part of the content.
-func classEnd(p []rune, i int) int {
+// classEnd returns the index of the "]" that closes the class with which p begins, or -1. A "]" that comes first, or
+// right after "!", is part of the content.
+func classEnd(p []rune) int {
+	i := 1
 	if i < len(p) && p[i] == '!' {
 		i++
 	}
 	if i < len(p) && p[i] == ']' {
 		i++
 	}
-	if n := slices.Index(p[min(i, len(p)):], ']'); n >= 0 {
+	if n := slices.Index(p[i:], ']'); n >= 0 {
 		return i + n
 	}
 	return -1

@@ -53,9 +53,11 @@ func compileGlob(pattern string) glob {
 	}
 	g := glob{kind: general}
 	chars := runes(pattern)
+	opens := true // :: whether a "[" can still have its "]"
 	for i := 0; i < len(chars); {
-		var t token
-		t, i = nextToken(chars, i)
+		t, size := nextToken(chars[i:], opens)
+		opens = opens && (chars[i] != '[' || t.class)
+		i += size
 		if n := len(g.tokens); t.star && n > 0 && g.tokens[n-1].star {
 			continue
 		}
@@ -83,19 +85,20 @@ func compileSimple(pattern string) (glob, bool) {
 	return glob{}, false
 }
 
-// nextToken reads the token at i and returns the index after it.
-func nextToken(p []rune, i int) (token, int) {
-	switch p[i] {
-	case '*':
-		return token{star: true}, i + 1
-	case '?':
-		return token{any: true}, i + 1
-	case '[':
-		if end := classEnd(p, i+1); end >= 0 {
-			return compileClass(p[i+1 : end]), end + 1
+// nextToken reads the first token of p and returns its length. Without opens a "[" is itself: where one of them has no
+// "]", those after it have none either, and looking again would make a pattern of brackets quadratic.
+func nextToken(p []rune, opens bool) (token, int) {
+	switch {
+	case p[0] == '*':
+		return token{star: true}, 1
+	case p[0] == '?':
+		return token{any: true}, 1
+	case p[0] == '[' && opens:
+		if end := classEnd(p); end >= 0 {
+			return compileClass(p[1:end]), end + 1
 		}
 	}
-	return token{char: p[i]}, i + 1
+	return token{char: p[0]}, 1
 }
 
 // match says whether the glob matches the whole name. Only the last star can be worth going back to, so the work is at
