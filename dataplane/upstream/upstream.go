@@ -1,32 +1,172 @@
-// Package upstream speaks MCP to servers: it opens, keeps, restarts and drains the connections to them.
 package upstream
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
-// Tool is one tool as its upstream describes it.
-type Tool struct {
-	// Name is the tool's name.
-	Name string
-	// Raw is the definition as the upstream sent it, without insignificant white space.
-	Raw json.RawMessage
-	// Tokens estimates what Raw costs a model: a quarter of its bytes, rounded up.
-	Tokens int
+// Upstream is one server, with its sessions and its catalogue.
+type Upstream struct {
+	name     string
+	mode     gatehousev1.SessionMode
+	disabled bool
+	cfg      *Config
+	log      *slog.Logger
+	dialer   *dialer
+	cat      catalogueCache
+	shared   *session // the one session of the shared mode
+
+	live    atomic.Int64           // connections that work
+	failure atomic.Pointer[string] // why the last attempt to use the server came to nothing
+
+	mu       sync.Mutex // guards below
+	closed   bool
+	keyed    map[owner]*session    // of the modes agent and session
+	open     map[*session]struct{} // all but the shared one, those that end included
+	closing  int                   // of open, those being closed
+	failures int                   // dials that failed in a row
+	retryAt  time.Time
+	pause    *backoff.ExponentialBackOff
+	tasks    sync.WaitGroup // sessions being closed, catalogues being read
 }
 
-// Catalogue is the tools of one upstream, in its order. It MUST NOT be changed.
-type Catalogue struct {
-	Tools  []Tool
-	byName map[string]*Tool
+// newUpstream makes the upstream of a server; nothing is opened.
+func newUpstream(p *Pool, s *table.Server) *Upstream {
+	u := &Upstream{
+		name: s.Name, mode: s.Spec.GetSession(), cfg: &p.cfg, log: p.cfg.Logger.With("server", s.Name),
+		keyed: make(map[owner]*session), open: make(map[*session]struct{}), pause: newPause(),
+	}
+	u.shared = &session{up: u}
+	u.cat.up = u
+	u.dialer = &dialer{
+		name: s.Name, spec: s.Spec, cfg: &p.cfg, mem: &p.mem, http: p.http, log: u.log,
+		hooks: hooks{changed: u.cat.invalidate, down: u.down}, headers: u.cat.paramHeaders,
+	}
+	return u
 }
 
-// Tool returns the tool of that name, or nil.
-func (c *Catalogue) Tool(name string) *Tool { return c.byName[name] }
+func newPause() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.Multiplier = 200*time.Millisecond, 30*time.Second, 2
+	b.Reset()
+	return b
+}
+
+// Call performs a call on the session that the server's mode gives to the caller, opening it if need be. Its error wraps
+// mcp.ErrUnavailable, mcp.ErrTimeout or mcp.ErrInvalidResponse, or is the context's where the caller went away; a call
+// that ends with its context is cancelled at the server. A request that the server provably did not execute is sent once
+// more, on a new connection.
+func (u *Upstream) Call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		bounded, cancel := context.WithTimeout(ctx, u.cfg.CallTimeout)
+		defer cancel()
+		ctx = bounded
+	}
+	reply, err := u.attempt(ctx, c)
+	if errors.Is(err, errNotExecuted) && ctx.Err() == nil {
+		reply, err = u.attempt(ctx, c)
+	}
+	switch {
+	case err == nil && reply.Error != nil && reply.Error.Code == mcp.CodeHeaderMismatch:
+		return u.refreshed(ctx, c, reply)
+	case err == nil:
+		u.works()
+	case errors.Is(err, mcp.ErrUnavailable):
+		u.fails(err)
+	}
+	return reply, err
+}
+
+// attempt performs a call once.
+func (u *Upstream) attempt(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+	s, err := u.acquire(c)
+	if err != nil {
+		return nil, err
+	}
+	defer u.release(s)
+	l, err := s.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.call(ctx, c)
+}
+
+// refreshed repeats a call whose headers did not fit what the server expects: it changed the tool's schema
+// (MCP 2026-07-28, basic/transports/streamable-http §Custom headers).
+func (u *Upstream) refreshed(ctx context.Context, c *mcp.Call, refused *mcp.Reply) (*mcp.Reply, error) {
+	if _, err := u.Refresh(ctx); err != nil {
+		return refused, nil // the first answer says more
+	}
+	return u.attempt(ctx, c)
+}
+
+// mayDial says whether the server may be tried: at once after one failure, after a growing pause from the second on.
+func (u *Upstream) mayDial() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return unavailable(u.name, "was shut down")
+	}
+	wait := time.Until(u.retryAt)
+	if wait <= 0 {
+		return nil
+	}
+	why := "did not start"
+	if f := u.failure.Load(); f != nil {
+		why = *f
+	}
+	return fmt.Errorf("%w; next attempt in %v: %s", mcp.ErrUnavailable, wait.Round(100*time.Millisecond), why)
+}
+
+// dialled counts an attempt to connect.
+func (u *Upstream) dialled(s *session, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err == nil {
+		u.failures, u.retryAt = 0, time.Time{}
+		u.pause.Reset()
+		u.live.Add(1)
+		u.failure.Store(nil)
+		u.log.Debug("connected", "agent", s.owner.agent)
+		return
+	}
+	if u.failures++; u.failures > 1 {
+		u.retryAt = time.Now().Add(u.pause.NextBackOff())
+	}
+	u.fails(err)
+	u.log.Warn("connecting did not work", "reason", err, "attempt", u.failures)
+}
+
+// down is what a connection tells when it was lost.
+func (u *Upstream) down(err error) {
+	u.fails(err)
+	u.log.Warn("connection lost", "reason", err)
+	if u.isShared() {
+		u.cat.invalidate() // the next process may be another version
+	}
+}
+
+func (u *Upstream) fails(err error) {
+	text := err.Error()
+	u.failure.Store(&text)
+}
+
+func (u *Upstream) works() {
+	if u.failure.Load() != nil {
+		u.failure.Store(nil)
+	}
+}
 
 // Status is how an upstream is doing.
 type Status struct {
@@ -38,32 +178,41 @@ type Status struct {
 	Tools []string
 }
 
-// Pool holds the upstreams of all tables that still have calls.
-type Pool struct{}
+// Status says how the upstream is doing, as far as is known without asking it.
+func (u *Upstream) Status() Status {
+	st := Status{State: "idle"}
+	if u.disabled {
+		return Status{State: "disabled"}
+	}
+	if c := u.cat.kept.Load(); c != nil {
+		st.Tools = c.names
+	}
+	if f := u.failure.Load(); f != nil {
+		st.State, st.Error = "unavailable", *f
+	} else if u.live.Load() > 0 {
+		st.State = "ready"
+	}
+	return st
+}
 
-// Upstream is one server, with its connections.
-type Upstream struct{}
+// background runs something beside the caller, which close waits for.
+func (u *Upstream) background(task func()) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return unavailable(u.name, "was shut down")
+	}
+	u.tasks.Go(task)
+	return nil
+}
 
-// Prepare makes the upstreams of next ready to be used; those that a live table shares with it are kept as they are.
-func (p *Pool) Prepare(next *table.Table) { panic("not built") }
-
-// Release gives up the upstreams of prev once its last call is done; those that no other table uses are closed then.
-func (p *Pool) Release(prev *table.Table) { panic("not built") }
-
-// Upstream returns the upstream of a server of a table that was prepared. It takes no lock.
-func (p *Pool) Upstream(s *table.Server) *Upstream { panic("not built") }
-
-// EndSession closes the upstream sessions that belonged to an agent's MCP session.
-func (p *Pool) EndSession(session string) { panic("not built") }
-
-// Close closes everything and waits for it.
-func (p *Pool) Close() error { panic("not built") }
-
-// Call performs a call on the session that the server's mode gives to the caller, opening it if need be.
-func (u *Upstream) Call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) { panic("not built") }
-
-// Tools returns the catalogue, read at most once for all that ask at the same time and kept until it changes.
-func (u *Upstream) Tools(ctx context.Context) (*Catalogue, error) { panic("not built") }
-
-// Status says how the upstream is doing.
-func (u *Upstream) Status() Status { panic("not built") }
+// absent is the upstream of a server that is not in service.
+func absent(cfg *Config, s *table.Server) *Upstream {
+	why := " is not in service"
+	if s.Spec.GetDisabled() {
+		why = " is disabled"
+	}
+	u := &Upstream{name: s.Name + why, disabled: s.Spec.GetDisabled(), cfg: cfg, log: cfg.Logger, closed: true}
+	u.cat.up = u
+	return u
+}

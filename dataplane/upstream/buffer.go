@@ -1,0 +1,116 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// keptBytes is the largest buffer that goes back into the pool; larger ones are left to the garbage collector.
+const keptBytes = 1 << 20
+
+// buffer is memory for one message. Whoever holds it calls free once.
+type buffer struct {
+	b    []byte
+	free func() // made once for each buffer, so that handing it out in a reply costs no closure
+}
+
+// memory recycles what a call needs: buffers and channels for one answer.
+type memory struct {
+	buffers sync.Pool
+	answers sync.Pool
+}
+
+func (m *memory) take() *buffer {
+	if b, ok := m.buffers.Get().(*buffer); ok {
+		return b
+	}
+	b := &buffer{b: make([]byte, 0, 512)}
+	b.free = func() { m.give(b) }
+	return b
+}
+
+func (m *memory) give(b *buffer) {
+	if cap(b.b) <= keptBytes {
+		b.b = b.b[:0]
+		m.buffers.Put(b)
+	}
+}
+
+func (m *memory) takeAnswer() chan answer {
+	if c, ok := m.answers.Get().(chan answer); ok {
+		return c
+	}
+	return make(chan answer, 1)
+}
+
+// giveAnswer takes back a channel that is empty and that nobody else holds.
+func (m *memory) giveAnswer(c chan answer) { m.answers.Put(c) }
+
+// longLineError says that a line was over the limit and has been skipped.
+type longLineError struct {
+	limit      int
+	head, tail []byte // how the line begins and ends: somewhere there is an id
+}
+
+func (e *longLineError) Error() string { return fmt.Sprintf("message of more than %d bytes", e.limit) }
+
+const (
+	readBytes = 64 << 10 // one read of a pipe
+	edgeBytes = 512      // kept of both ends of a line that is too long
+)
+
+// lineReader takes lines off a stream, each in a buffer of its own.
+type lineReader struct {
+	in    *bufio.Reader
+	mem   *memory
+	limit int
+}
+
+func newLineReader(in io.Reader, mem *memory, limit int) *lineReader {
+	return &lineReader{in: bufio.NewReaderSize(in, readBytes), mem: mem, limit: limit}
+}
+
+// next returns the next line without its end. A *longLineError leaves the reader at the next line; any other error is the
+// end. What stands before the end of the stream counts as a line.
+func (r *lineReader) next() (*buffer, error) {
+	buf := r.mem.take()
+	for {
+		part, err := r.in.ReadSlice('\n')
+		if len(buf.b)+len(part) > r.limit {
+			head := append(buf.b, part[:min(len(part), edgeBytes)]...)
+			head = bytes.Clone(head[:min(len(head), edgeBytes)])
+			buf.free()
+			return nil, r.skip(head, part, err)
+		}
+		buf.b = append(buf.b, part...)
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err == nil || len(buf.b) > 0:
+			buf.b = bytes.TrimRight(buf.b, "\r\n")
+			return buf, nil
+		}
+		buf.free()
+		return nil, err
+	}
+}
+
+// skip reads on to the end of a line that is too long, of which part was read last.
+func (r *lineReader) skip(head, part []byte, err error) error {
+	tail := keepTail(nil, part)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		part, err = r.in.ReadSlice('\n')
+		tail = keepTail(tail, part)
+	}
+	return &longLineError{limit: r.limit, head: head, tail: bytes.TrimRight(tail, "\r\n")}
+}
+
+// keepTail returns the last bytes of tail followed by part.
+func keepTail(tail, part []byte) []byte {
+	tail = append(tail, part[max(0, len(part)-edgeBytes):]...)
+	return bytes.Clone(tail[max(0, len(tail)-edgeBytes):])
+}

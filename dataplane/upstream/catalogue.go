@@ -1,0 +1,295 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mcpgo "github.com/mark3labs/mcp-go/mcp"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// The bounds of a catalogue: a server beyond them is broken or hostile.
+const (
+	maxPages      = 1000
+	maxTools      = 20_000
+	maxToolBytes  = 64 << 20
+	refreshPause  = time.Second // between two readings that agents cause by asking for what is not there
+	catalogueTime = time.Minute // for all pages together
+)
+
+// Tool is one tool as its upstream describes it.
+type Tool struct {
+	// Name is the tool's name.
+	Name string
+	// Raw is the definition as the upstream sent it, without insignificant white space.
+	Raw json.RawMessage
+	// Tokens estimates what Raw costs a model: a quarter of its bytes, rounded up.
+	Tokens int
+
+	headers *mcpgo.Tool // set where parameters are mirrored into headers (x-mcp-header)
+}
+
+// Catalogue is the tools of one upstream, in its order. It MUST NOT be changed.
+type Catalogue struct {
+	Tools  []Tool
+	byName map[string]*Tool
+	names  []string // sorted
+	read   time.Time
+	gen    int64 // of the cache when reading began
+}
+
+// Tool returns the tool of that name, or nil.
+func (c *Catalogue) Tool(name string) *Tool { return c.byName[name] }
+
+// newCatalogue indexes tools; of two with one name the first counts.
+func newCatalogue(tools []Tool) *Catalogue {
+	c := &Catalogue{byName: make(map[string]*Tool, len(tools)), names: []string{}, Tools: tools}
+	for i := range tools {
+		c.byName[tools[i].Name] = &tools[i]
+		c.names = append(c.names, tools[i].Name)
+	}
+	slices.Sort(c.names)
+	return c
+}
+
+// catalogueCache keeps one upstream's catalogue, and reads it at most once for all that ask at the same time.
+type catalogueCache struct {
+	up   *Upstream
+	kept atomic.Pointer[Catalogue]
+	gen  atomic.Int64 // grows whenever the tools may have changed
+
+	mu     sync.Mutex // guards below
+	flight *flight
+}
+
+// invalidate says that what is kept is no longer true.
+func (k *catalogueCache) invalidate() { k.gen.Add(1) }
+
+// Tools returns the catalogue, read at most once for all that ask at the same time and kept until it changes. One that is
+// merely old is returned and read anew beside the caller. The error is as for Call.
+func (u *Upstream) Tools(ctx context.Context) (*Catalogue, error) {
+	k := &u.cat
+	c := k.kept.Load()
+	if c == nil || c.gen != k.gen.Load() {
+		return k.await(ctx)
+	}
+	if time.Since(c.read) > u.cfg.CatalogueAge {
+		k.start(ctx)
+	}
+	return c, nil
+}
+
+// Refresh reads the catalogue again, for a caller that misses a tool in it, unless that was done within the last second.
+func (u *Upstream) Refresh(ctx context.Context) (*Catalogue, error) {
+	if c := u.cat.kept.Load(); c != nil && time.Since(c.read) < refreshPause {
+		return u.Tools(ctx)
+	}
+	return u.cat.await(ctx)
+}
+
+// await waits for a reading, which it starts if none is under way.
+func (k *catalogueCache) await(ctx context.Context) (*Catalogue, error) {
+	f := k.start(ctx)
+	select {
+	case <-f.done:
+		if f.err != nil {
+			return nil, f.err
+		}
+		return k.kept.Load(), nil
+	case <-ctx.Done():
+		return nil, ended(ctx, k.up.name)
+	}
+}
+
+// start begins a reading, or joins the one under way. It outlives the caller's ctx, since others may wait for it.
+func (k *catalogueCache) start(ctx context.Context) *flight {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.flight != nil {
+		return k.flight
+	}
+	f := &flight{done: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), catalogueTime)
+	k.flight = f
+	if err := k.up.background(func() { defer cancel(); k.run(ctx, f) }); err != nil {
+		cancel()
+		k.flight, f.err = nil, err
+		close(f.done)
+	}
+	return f
+}
+
+// run reads the catalogue, twice if it changes meanwhile.
+func (k *catalogueCache) run(ctx context.Context, f *flight) {
+	c, err := k.read(ctx)
+	if err == nil && c.gen != k.gen.Load() {
+		c, err = k.read(ctx)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil {
+		k.kept.Store(c)
+	}
+	k.flight, f.err = nil, err
+	close(f.done)
+}
+
+func (k *catalogueCache) read(ctx context.Context) (*Catalogue, error) {
+	gen := k.gen.Load()
+	s := k.up.shared
+	if !k.up.isShared() { // it belongs to no agent, so it gets a session of its own
+		var err error
+		if s, err = k.up.temporary(); err != nil {
+			return nil, err
+		}
+		defer k.up.release(s)
+	}
+	l, err := s.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &listReader{up: k.up, call: l.call, modernHTTP: l.mirrors(), seen: make(map[string]bool)}
+	if err := r.readAll(ctx); err != nil {
+		return nil, err
+	}
+	c := newCatalogue(r.tools)
+	c.gen, c.read = gen, time.Now()
+	return c, nil
+}
+
+// paramHeaders gives the headers that mirror parameters of a call, for tools whose schema asks for them.
+func (k *catalogueCache) paramHeaders(c *mcp.Call) map[string]string {
+	cat := k.kept.Load()
+	if cat == nil || c.Method != "tools/call" {
+		return nil
+	}
+	if t := cat.byName[c.Name]; t != nil && t.headers != nil {
+		return mcpgo.GenerateParamHeaders(t.headers, c.Params)
+	}
+	return nil
+}
+
+// listReader reads all pages of tools/list.
+type listReader struct {
+	up         *Upstream
+	call       func(context.Context, *mcp.Call) (*mcp.Reply, error)
+	modernHTTP bool
+	tools      []Tool
+	names      map[string]bool
+	seen       map[string]bool // cursors
+	bytes      int
+}
+
+func (r *listReader) readAll(ctx context.Context) error {
+	r.names = make(map[string]bool)
+	var cursor []byte
+	for range maxPages {
+		next, err := r.page(ctx, cursor)
+		if err != nil || next == nil {
+			return err
+		}
+		if r.seen[string(next)] {
+			return invalid(r.up.name, "repeats cursor %s of tools/list", next)
+		}
+		r.seen[string(next)] = true
+		cursor = next
+	}
+	return invalid(r.up.name, "has more than %d pages of tools", maxPages)
+}
+
+// page reads one page; the cursor of the next is nil at the end, and raw otherwise, since "" is a cursor too.
+func (r *listReader) page(ctx context.Context, cursor []byte) (next []byte, err error) {
+	c := &mcp.Call{Method: "tools/list"}
+	if cursor != nil {
+		c.Params = append(append([]byte(`{"cursor":`), cursor...), '}')
+	}
+	reply, err := r.call(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer reply.Close()
+	if reply.Error != nil {
+		return nil, r.refused(reply.Error)
+	}
+	var parts [2][]byte
+	if _, err := mcp.Pick(reply.Result, []string{"tools", "nextCursor"}, parts[:]); err != nil {
+		return nil, invalid(r.up.name, "sent a tools/list result that is none: %w", err)
+	}
+	if err := mcp.Elements(parts[0], r.take); err != nil {
+		return nil, invalid(r.up.name, "sent a tools/list result that is none: %w", err)
+	}
+	if next := parts[1]; len(next) > 0 && next[0] == '"' {
+		return bytes.Clone(next), nil
+	}
+	return nil, nil
+}
+
+// refused deals with an error answer. A server without tools at all does not know the method.
+func (r *listReader) refused(e *mcp.Error) error {
+	if e.Code == mcp.CodeMethodNotFound {
+		return nil
+	}
+	return unavailable(r.up.name, fmt.Errorf("refuses tools/list: %w", e))
+}
+
+// take adds one tool. An odd one is left out, so that it does not hide the others.
+func (r *listReader) take(raw []byte) error {
+	if r.bytes += len(raw); r.bytes > maxToolBytes || len(r.tools) >= maxTools {
+		return errors.New("too many tools")
+	}
+	t, err := readTool(raw, r.modernHTTP)
+	if err == nil && r.names[t.Name] {
+		err = errors.New("there are two of that name")
+	}
+	if err != nil {
+		r.up.log.Warn("tool left out of the catalogue", "tool", t.Name, "reason", err)
+		return nil
+	}
+	r.names[t.Name] = true
+	r.tools = append(r.tools, t)
+	return nil
+}
+
+// readTool reads a definition, of which it decodes nothing but the name.
+func readTool(raw []byte, modernHTTP bool) (Tool, error) {
+	var name [1][]byte
+	if _, err := mcp.Pick(raw, []string{"name"}, name[:]); err != nil {
+		return Tool{}, fmt.Errorf("reading definition: %w", err)
+	}
+	var t Tool
+	if err := json.Unmarshal(name[0], &t.Name); err != nil || t.Name == "" {
+		return t, errors.New("it has no name")
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		return t, fmt.Errorf("reading definition: %w", err)
+	}
+	t.Raw = compact.Bytes()
+	t.Tokens = (len(t.Raw) + 3) / 4
+	if modernHTTP && bytes.Contains(t.Raw, []byte(`"x-mcp-header"`)) {
+		return t, t.mirror()
+	}
+	return t, nil
+}
+
+// mirror decodes a definition that mirrors parameters into headers; one that does so wrongly MUST be left out
+// (MCP 2026-07-28, basic/transports/streamable-http §Custom headers).
+func (t *Tool) mirror() error {
+	decoded := new(mcpgo.Tool)
+	if err := json.Unmarshal(t.Raw, decoded); err != nil {
+		return fmt.Errorf("reading x-mcp-header annotations: %w", err)
+	}
+	if err := mcpgo.ValidateParamHeaderAnnotations(decoded); err != nil {
+		return fmt.Errorf("reading x-mcp-header annotations: %w", err)
+	}
+	t.headers = decoded
+	return nil
+}

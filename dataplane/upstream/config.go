@@ -1,0 +1,62 @@
+package upstream
+
+import (
+	"log/slog"
+	"os"
+	"time"
+)
+
+// Config says how a pool runs. The zero value works.
+type Config struct {
+	// Environ looks up what ${VAR} refers to, and the few variables that every child process gets; nil means os.LookupEnv.
+	Environ func(name string) (string, bool)
+	// Logger takes what operators should know; nil discards it.
+	Logger *slog.Logger
+	// Version is how the gateway names itself to servers; empty means "dev".
+	Version string
+	// MaxMessageBytes bounds one message of a server; 0 means 64 MiB.
+	MaxMessageBytes int
+	// ConnectTimeout bounds starting a server and the handshake with it; 0 means 30 s.
+	ConnectTimeout time.Duration
+	// ProbeTimeout is how long a server may think about server/discover before initialize is tried; 0 means 3 s.
+	ProbeTimeout time.Duration
+	// CallTimeout bounds a call whose context has no deadline; 0 means 10 min.
+	CallTimeout time.Duration
+	// StopGrace is how long a child process may take to end after each step of being asked to; 0 means 2 s.
+	StopGrace time.Duration
+	// CatalogueAge is how old a catalogue may be before it is read again; 0 means 5 min.
+	CatalogueAge time.Duration
+	// IdleTimeout is how long the session of one agent, or of one agent's session, is kept unused; 0 means 10 min.
+	IdleTimeout time.Duration
+	// MaxSessions bounds the sessions with one server whose mode is not shared; 0 means 64.
+	MaxSessions int
+}
+
+// withDefaults returns c with every field set.
+func (c Config) withDefaults() Config {
+	if c.Environ == nil {
+		c.Environ = os.LookupEnv
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Version == "" {
+		c.Version = "dev"
+	}
+	orInt(&c.MaxMessageBytes, 64<<20)
+	orInt(&c.MaxSessions, 64)
+	orInt(&c.ConnectTimeout, 30*time.Second)
+	orInt(&c.ProbeTimeout, 3*time.Second)
+	orInt(&c.CallTimeout, 10*time.Minute)
+	orInt(&c.StopGrace, 2*time.Second)
+	orInt(&c.CatalogueAge, 5*time.Minute)
+	orInt(&c.IdleTimeout, 10*time.Minute)
+	return c
+}
+
+// orInt gives a number that is not positive its default.
+func orInt[T ~int | ~int64](v *T, otherwise T) {
+	if *v <= 0 {
+		*v = otherwise
+	}
+}

@@ -1,0 +1,246 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+// hello is what a handshake found out, and so how requests are written. The zero value is the time before it. It is never
+// changed.
+type hello struct {
+	era     mcp.Era
+	version string
+	// meta are the members that each request of the modern era has in its _meta, raw and without braces.
+	meta []byte
+	// listChanged says that the server tells when its tools change.
+	listChanged bool
+}
+
+// appendRequest writes a request as the era wants it; everything in the params but _meta stays as it is.
+func (h *hello) appendRequest(dst []byte, id int64, c *mcp.Call) ([]byte, error) {
+	if h.era == mcp.Legacy {
+		return mcp.AppendRequest(dst, id, c.Method, c.Params), nil
+	}
+	dst = mcp.AppendRequest(dst, id, c.Method, nil)
+	dst = append(dst[:len(dst)-1], `,"params":`...)
+	dst, err := mcp.AppendWithMeta(dst, c.Params, h.meta)
+	if err != nil {
+		return nil, fmt.Errorf("writing request %s: %w", c.Method, err)
+	}
+	return append(dst, '}'), nil
+}
+
+// dialer opens connections to one server. It keeps no state between them.
+type dialer struct {
+	name  string
+	spec  *gatehousev1.Server
+	cfg   *Config
+	mem   *memory
+	http  *http.Transport
+	log   *slog.Logger
+	hooks hooks
+	// headers gives the Mcp-Param-* headers of a call in the modern era; nil for almost all.
+	headers func(c *mcp.Call) map[string]string
+}
+
+// dial opens a connection and performs the handshake.
+func (d *dialer) dial(ctx context.Context) (conn, *hello, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
+	defer cancel()
+	r := &resolver{lookup: d.cfg.Environ}
+	c, h, err := d.open(ctx, r)
+	switch {
+	case err == nil:
+		return c, h, nil
+	case errors.Is(err, mcp.ErrUnavailable):
+		return nil, nil, fmt.Errorf("connecting: %w", err)
+	case errors.Is(err, mcp.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return nil, nil, unavailable(d.name, fmt.Sprintf("did not answer the handshake within %v", d.cfg.ConnectTimeout))
+	}
+	return nil, nil, unavailable(d.name, errors.New(r.scrub(err.Error())))
+}
+
+func (d *dialer) open(ctx context.Context, r *resolver) (conn, *hello, error) {
+	switch spec := d.spec.GetTransport().(type) {
+	case *gatehousev1.Server_Stdio:
+		return d.openStdio(ctx, r, spec.Stdio)
+	}
+	return nil, nil, errors.New("has no transport")
+}
+
+func (d *dialer) openStdio(ctx context.Context, r *resolver, spec *gatehousev1.Stdio) (conn, *hello, error) {
+	p := program{
+		command: r.expand(spec.GetCommand()),
+		args:    r.expandAll(spec.GetArgs()),
+		env:     childEnv(d.cfg.Environ, r.expandMap(spec.GetEnv())),
+		dir:     spec.GetCwd(),
+		log:     d.log,
+		scrub:   r.scrub,
+	}
+	if err := r.err(); err != nil {
+		return nil, nil, err
+	}
+	c, err := dialStdio(d, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	return d.greet(ctx, c)
+}
+
+// greet performs the handshake over a new connection, which it closes if that does not work out.
+func (d *dialer) greet(ctx context.Context, c conn) (conn, *hello, error) {
+	h, err := d.negotiate(ctx, c)
+	if err != nil {
+		c.close()
+		return nil, nil, err
+	}
+	c.speak(h)
+	return c, h, nil
+}
+
+// negotiate finds the era (MCP 2026-07-28, basic/versioning). server/discover is asked first. A server that names the
+// modern version among those it supports is modern, any other answer or none within the probe's time means that
+// initialize is tried; an answer to the probe that comes later still counts, since slow starters answer both.
+func (d *dialer) negotiate(ctx context.Context, c conn) (*hello, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	modern := d.modern()
+	c.speak(modern)
+	probe := make(chan probed, 1)
+	go func() { // ends with ctx at the latest
+		h, err := d.discover(ctx, c, modern)
+		probe <- probed{h, err}
+	}()
+	patience := time.NewTimer(d.cfg.ProbeTimeout)
+	defer patience.Stop()
+	select {
+	case p := <-probe:
+		if p.err == nil || !legacyEvidence(p.err) {
+			return p.hello, p.err
+		}
+		c.speak(new(hello))
+		return d.initialize(ctx, c)
+	case <-patience.C:
+		c.speak(new(hello))
+		return d.initializeBesides(ctx, c, probe)
+	}
+}
+
+// probed is the outcome of server/discover.
+type probed struct {
+	hello *hello
+	err   error
+}
+
+// initializeBesides tries initialize while server/discover is unanswered: the first that works wins.
+func (d *dialer) initializeBesides(ctx context.Context, c conn, probe <-chan probed) (*hello, error) {
+	h, err := d.initialize(ctx, c)
+	if err == nil || ctx.Err() != nil {
+		return h, err
+	}
+	select {
+	case p := <-probe:
+		if p.err == nil {
+			return p.hello, nil
+		}
+	case <-c.lost():
+	case <-ctx.Done():
+	}
+	return nil, err
+}
+
+// modern is how requests are written to a modern server.
+func (d *dialer) modern() *hello {
+	meta := fmt.Appendf(nil, `%q:%q,%q:{},%q:`, mcp.MetaVersion, mcp.ModernVersion, mcp.MetaCapabilities, mcp.MetaClientInfo)
+	return &hello{era: mcp.Modern, version: mcp.ModernVersion, meta: append(meta, d.identity()...)}
+}
+
+// identity is how the gateway names itself to servers.
+func (d *dialer) identity() []byte {
+	b := mcp.AppendString([]byte(`{"name":"gatehouse","version":`), d.cfg.Version)
+	return append(b, '}')
+}
+
+// capabilities are what both handshakes say about tools.
+type capabilities struct {
+	Tools struct {
+		ListChanged bool `json:"listChanged"`
+	} `json:"tools"`
+}
+
+var errLegacy = errors.New("the server does not speak " + mcp.ModernVersion)
+
+// discover asks a server for its versions; success alone proves nothing, since legacy servers may answer it as well.
+func (d *dialer) discover(ctx context.Context, c conn, modern *hello) (*hello, error) {
+	reply, err := c.call(ctx, &mcp.Call{Method: "server/discover"})
+	if err != nil {
+		return nil, err
+	}
+	defer reply.Close()
+	if reply.Error != nil {
+		return nil, refusedProbe(reply.Error)
+	}
+	var result struct {
+		SupportedVersions []string     `json:"supportedVersions"`
+		Capabilities      capabilities `json:"capabilities"`
+	}
+	if err := json.Unmarshal(reply.Result, &result); err != nil || !slices.Contains(result.SupportedVersions, mcp.ModernVersion) {
+		return nil, errLegacy
+	}
+	h := *modern
+	h.listChanged = result.Capabilities.Tools.ListChanged
+	return &h, nil
+}
+
+// refusedProbe tells a modern server that refuses the request from a legacy one that does not know the method.
+func refusedProbe(e *mcp.Error) error {
+	if e.Code == mcp.CodeHeaderMismatch || e.Code == mcp.CodeMissingCapability {
+		return fmt.Errorf("refuses server/discover: %w", e)
+	}
+	return errLegacy
+}
+
+// legacyEvidence says whether a probe that went wrong is a reason to try initialize. A server that is down, overloaded
+// or wants other credentials says nothing about its era.
+func legacyEvidence(err error) bool {
+	var status *statusError
+	if errors.As(err, &status) {
+		return status.legacyEvidence()
+	}
+	return errors.Is(err, errLegacy) || errors.Is(err, mcp.ErrInvalidResponse)
+}
+
+// initialize performs the legacy handshake (MCP 2025-11-25, basic/lifecycle).
+func (d *dialer) initialize(ctx context.Context, c conn) (*hello, error) {
+	params := fmt.Appendf(nil, `{"protocolVersion":%q,"capabilities":{},"clientInfo":%s}`, mcp.LegacyVersions[0], d.identity())
+	reply, err := c.call(ctx, &mcp.Call{Method: "initialize", Params: params})
+	if err != nil {
+		return nil, err
+	}
+	defer reply.Close()
+	if reply.Error != nil {
+		return nil, fmt.Errorf("refuses initialize: %w", reply.Error)
+	}
+	var result struct {
+		ProtocolVersion string       `json:"protocolVersion"`
+		Capabilities    capabilities `json:"capabilities"`
+	}
+	if err := json.Unmarshal(reply.Result, &result); err != nil {
+		return nil, fmt.Errorf("reading its answer to initialize: %w", err)
+	}
+	if !slices.Contains(mcp.LegacyVersions, result.ProtocolVersion) {
+		return nil, fmt.Errorf("speaks MCP version %q, which the gateway does not", result.ProtocolVersion)
+	}
+	h := &hello{version: result.ProtocolVersion, listChanged: result.Capabilities.Tools.ListChanged}
+	c.speak(h)
+	return h, c.notify(ctx, "notifications/initialized", nil)
+}

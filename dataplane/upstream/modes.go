@@ -1,0 +1,164 @@
+package upstream
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+func (u *Upstream) isShared() bool {
+	return u.mode == gatehousev1.SessionMode_SESSION_MODE_SHARED || u.mode == gatehousev1.SessionMode_SESSION_MODE_UNSPECIFIED
+}
+
+// acquire returns the session for a call; release gives it back. The shared mode takes no lock.
+func (u *Upstream) acquire(c *mcp.Call) (*session, error) {
+	switch {
+	case u.dialer == nil:
+		return nil, fmt.Errorf("%w: server %s", mcp.ErrUnavailable, u.name)
+	case u.isShared():
+		return u.shared, nil
+	case u.mode == gatehousev1.SessionMode_SESSION_MODE_AGENT:
+		return u.keep(owner{agent: c.Agent})
+	case u.mode == gatehousev1.SessionMode_SESSION_MODE_SESSION && c.Session != "":
+		return u.keep(owner{session: c.Session, agent: c.Agent}) // one MCP session may act as several agents
+	}
+	return u.temporary()
+}
+
+// temporary returns a session that ends when it is released.
+func (u *Upstream) temporary() (*session, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s, err := u.addLocked(owner{})
+	if err != nil {
+		return nil, err
+	}
+	s.ended = true
+	return s, nil
+}
+
+// keep returns the session of an owner, and makes it if there is none.
+func (u *Upstream) keep(o owner) (*session, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if s := u.keyed[o]; s != nil {
+		s.users++
+		return s, nil
+	}
+	s, err := u.addLocked(o)
+	if err != nil {
+		return nil, err
+	}
+	u.keyed[o] = s
+	return s, nil
+}
+
+// addLocked makes a session with one user. At the cap, the one that was idle the longest makes room. Sessions that are
+// being closed still have their processes, so as many may wait for that, but not more.
+func (u *Upstream) addLocked(o owner) (*session, error) {
+	if u.closed {
+		return nil, unavailable(u.name, "was shut down")
+	}
+	if len(u.open)-u.closing >= u.cfg.MaxSessions {
+		u.endLocked(u.longestIdleLocked())
+	}
+	if len(u.open)-u.closing >= u.cfg.MaxSessions || u.closing > u.cfg.MaxSessions {
+		return nil, unavailable(u.name, fmt.Sprintf("has %d sessions, and all are in use", len(u.open)))
+	}
+	s := &session{up: u, owner: o, users: 1}
+	u.open[s] = struct{}{}
+	return s, nil
+}
+
+// longestIdleLocked returns the session without users that was used last, or nil.
+func (u *Upstream) longestIdleLocked() *session {
+	var oldest *session
+	for _, s := range u.keyed {
+		if s.users == 0 && (oldest == nil || s.used.Before(oldest.used)) {
+			oldest = s
+		}
+	}
+	return oldest
+}
+
+// release gives a session back. One that ended meanwhile is closed by its last user.
+func (u *Upstream) release(s *session) {
+	if s == u.shared {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s.users--
+	s.used = time.Now()
+	if s.ended && s.users == 0 {
+		u.closeLocked(s)
+	}
+}
+
+// endLocked takes a session from its owner; it is closed at once, or by its last user. Nil is no session.
+func (u *Upstream) endLocked(s *session) {
+	if s == nil || s.ended {
+		return
+	}
+	s.ended = true
+	delete(u.keyed, s.owner)
+	if s.users == 0 {
+		u.closeLocked(s)
+	}
+}
+
+// closeLocked closes a session beside the caller.
+func (u *Upstream) closeLocked(s *session) {
+	if u.closed {
+		return // close has it
+	}
+	u.closing++
+	u.tasks.Go(func() {
+		s.close()
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.closing--
+		delete(u.open, s)
+	})
+}
+
+// endSession ends what belongs to an agent's MCP session.
+func (u *Upstream) endSession(id string) {
+	u.endWhere(func(s *session) bool { return s.owner.session == id })
+}
+
+// endIdle ends the sessions that were not used since a time.
+func (u *Upstream) endIdle(since time.Time) {
+	u.endWhere(func(s *session) bool { return s.users == 0 && s.used.Before(since) })
+}
+
+func (u *Upstream) endWhere(matches func(*session) bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, s := range u.keyed {
+		if matches(s) {
+			u.endLocked(s)
+		}
+	}
+}
+
+// close closes all sessions at the same time and waits for them and for everything else under way.
+func (u *Upstream) close() {
+	u.mu.Lock()
+	u.closed = true
+	sessions := []*session{u.shared}
+	for s := range u.open {
+		sessions = append(sessions, s)
+	}
+	clear(u.keyed)
+	u.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, s := range sessions {
+		closing.Go(s.close)
+	}
+	closing.Wait()
+	u.tasks.Wait()
+}

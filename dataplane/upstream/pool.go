@@ -1,0 +1,175 @@
+package upstream
+
+import (
+	"context"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
+)
+
+// Pool holds the upstreams of all tables that still have calls. Tables whose servers have equal keys share an upstream.
+type Pool struct {
+	cfg  Config
+	mem  memory
+	http *http.Transport
+
+	byKey atomic.Pointer[map[string]*Upstream] // replaced as a whole, so that readers take no lock
+
+	mu     sync.Mutex // guards below
+	uses   map[string]int
+	closed bool
+
+	stop  chan struct{}
+	tasks sync.WaitGroup
+}
+
+// New makes a pool without upstreams. Close ends what it starts.
+func New(c Config) *Pool {
+	p := &Pool{cfg: c.withDefaults(), http: newTransport(), uses: make(map[string]int), stop: make(chan struct{})}
+	p.byKey.Store(&map[string]*Upstream{})
+	p.tasks.Go(p.sweep)
+	return p
+}
+
+// newTransport is net/http's for many calls to few hosts. Compression stays off: results pass through as they are.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConns:        1024,
+		MaxIdleConnsPerHost: 256,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true,
+	}
+}
+
+// Prepare makes the upstreams of next ready to be used; those that a live table shares with it are kept as they are.
+// Nothing is opened before it is needed. Each prepared table is released once.
+func (p *Pool) Prepare(next *table.Table) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || next == nil {
+		return
+	}
+	byKey := maps.Clone(*p.byKey.Load())
+	for _, s := range next.Servers {
+		if s.Spec.GetDisabled() {
+			continue
+		}
+		if p.uses[s.Key]++; byKey[s.Key] == nil {
+			byKey[s.Key] = newUpstream(p, s)
+		}
+	}
+	p.byKey.Store(&byKey)
+}
+
+// Release gives up the upstreams of prev once its last call is done; those that no other table uses are closed then. It
+// does not wait for that; Close does.
+func (p *Pool) Release(prev *table.Table) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || prev == nil {
+		return
+	}
+	p.tasks.Go(func() {
+		select {
+		case <-prev.Drained():
+			for _, u := range p.forget(prev) {
+				p.tasks.Go(u.close)
+			}
+		case <-p.stop:
+		}
+	})
+}
+
+// forget returns the upstreams that nobody uses without prev.
+func (p *Pool) forget(prev *table.Table) (unused []*Upstream) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil // Close has them all
+	}
+	byKey := maps.Clone(*p.byKey.Load())
+	for _, s := range prev.Servers {
+		if u := byKey[s.Key]; u != nil && !s.Spec.GetDisabled() {
+			if p.uses[s.Key]--; p.uses[s.Key] <= 0 {
+				delete(p.uses, s.Key)
+				delete(byKey, s.Key)
+				unused = append(unused, u)
+			}
+		}
+	}
+	p.byKey.Store(&byKey)
+	return unused
+}
+
+// Upstream returns the upstream of a server of a table that was prepared. It takes no lock. For a disabled server, and one
+// of a table that was not prepared, it returns an upstream that is never available.
+func (p *Pool) Upstream(s *table.Server) *Upstream {
+	if !s.Spec.GetDisabled() {
+		if u := (*p.byKey.Load())[s.Key]; u != nil {
+			return u
+		}
+	}
+	return absent(&p.cfg, s)
+}
+
+// EndSession closes the upstream sessions that belonged to an agent's MCP session. Calls under way on them end first.
+func (p *Pool) EndSession(session string) {
+	if session == "" {
+		return
+	}
+	for _, u := range *p.byKey.Load() {
+		u.endSession(session)
+	}
+}
+
+// sweep ends sessions that nobody uses.
+func (p *Pool) sweep() {
+	tick := time.NewTicker(max(p.cfg.IdleTimeout/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			for _, u := range *p.byKey.Load() {
+				u.endIdle(now.Add(-p.cfg.IdleTimeout))
+			}
+		case <-p.stop:
+			return
+		}
+	}
+}
+
+// Close closes everything and waits for it; calls under way end as unavailable. It always returns nil.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	first := !p.closed
+	p.closed = true
+	p.mu.Unlock()
+	if first {
+		close(p.stop)
+	}
+	var closing sync.WaitGroup
+	for _, u := range *p.byKey.Load() {
+		closing.Go(u.close)
+	}
+	closing.Wait()
+	p.tasks.Wait()
+	p.http.CloseIdleConnections()
+	return nil
+}
+
+// listen hears what a server has to say on its own until ctx ends, so that its catalogue stays true.
+func (u *Upstream) listen(ctx context.Context, l *link) {
+	if !l.hello.listChanged {
+		return
+	}
+	l.listen(ctx)
+}

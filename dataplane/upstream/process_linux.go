@@ -1,0 +1,27 @@
+package upstream
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// childAttributes puts the child into a process group of its own, and has the kernel kill it should the proxy die.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// reap waits for the process. Its pid stays taken until the rest of the group was killed, so that no other group is hit.
+func (p *process) reap() error {
+	for {
+		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	p.reaped = true
+	return p.cmd.Wait() // returns at once: the process has ended
+}

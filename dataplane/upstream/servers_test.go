@@ -1,0 +1,275 @@
+package upstream_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	mcpgo "github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+)
+
+// play runs one of the servers of this file on standard input and output until its input ends.
+func play(name string) int {
+	switch name {
+	case "mcpgo":
+		return playMCPGo()
+	case "mute":
+		return playMute()
+	}
+	newScripted(name).run()
+	return 0
+}
+
+// playMCPGo is a server made with mcp-go, which speaks both eras.
+func playMCPGo() int {
+	s := server.NewMCPServer("mcpgo", "1", server.WithToolCapabilities(true))
+	s.AddTool(mcpgo.NewTool("echo", mcpgo.WithString("message")),
+		func(_ context.Context, r mcpgo.CallToolRequest) (*mcpgo.CallToolResult, error) {
+			return mcpgo.NewToolResultText(r.GetString("message", "")), nil
+		})
+	if err := server.ServeStdio(s); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// playMute ignores its input's end and SIGTERM, and never says anything.
+func playMute() int {
+	signal.Ignore(syscall.SIGTERM)
+	fmt.Fprintln(os.Stderr, "I am mute")
+	select {}
+}
+
+// odd are results that a typed path would damage.
+var odd = map[string]string{
+	"image":      `{"content":[{"type":"image","data":"aGk=","mimeType":"image/png","vendor":{"z":1,"a":2}}]}`,
+	"resource":   `{"content":[{"type":"resource","resource":{"uri":"test://x","mimeType":"text/plain","text":"hi","extra":null}}]}`,
+	"structured": `{"structuredContent":{"z":9007199254740993,"a":[1.0,1e400,-0]},"content":[]}`,
+	"meta":       `{"_meta":{"example/n":18446744073709551617},"content":[{"type":"text","text":"<&>\u0041\ud83d\ude00"}]}`,
+	"error":      `{"isError":true,"content":[{"type":"text","text":"no"}]}`,
+	"unknown":    `{ "vendorThing" : {"b" : 1, "a" : [ ] } , "content" : [{"type":"hologram","x":1}], "isError":false }`,
+	"empty":      `{}`,
+}
+
+// scripted is a server written without any SDK, so that it can misbehave.
+type scripted struct {
+	kind string
+	mu   sync.Mutex // guards standard output
+	wg   sync.WaitGroup
+	args map[string]string
+
+	stateMu  sync.Mutex
+	waiting  map[string]chan struct{} // id → closed when the call is cancelled
+	tools    int
+	answered chan string
+}
+
+func newScripted(kind string) *scripted {
+	return &scripted{kind: kind, waiting: map[string]chan struct{}{}, tools: 1, answered: make(chan string, 8)}
+}
+
+type request struct {
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Params json.RawMessage `json:"params"`
+	Result json.RawMessage `json:"result"`
+	Error  json.RawMessage `json:"error"`
+}
+
+func (s *scripted) run() {
+	in := bufio.NewReaderSize(os.Stdin, 1<<20)
+	for {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		var r request
+		if err := json.Unmarshal(line, &r); err != nil {
+			fmt.Fprintln(os.Stderr, "bad line", string(line))
+			os.Exit(3)
+		}
+		s.serve(r)
+	}
+}
+
+func (s *scripted) serve(r request) {
+	switch {
+	case r.Method == "server/discover":
+		s.discover(r)
+	case r.Method == "initialize":
+		s.initialize(r)
+	case r.Method == "tools/list":
+		s.list(r)
+	case r.Method == "tools/call":
+		go s.call(r)
+	case r.Method == "subscriptions/listen":
+		s.say(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}`)
+	case r.Method == "notifications/cancelled":
+		s.cancelled(r)
+	case r.Method == "" && r.ID != nil:
+		s.answered <- string(r.ID) + " " + string(r.Result) + string(r.Error)
+	}
+}
+
+func (s *scripted) discover(r request) {
+	switch s.kind {
+	case "modern":
+		s.result(r.ID, `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}`)
+	case "halfmodern": // answers the probe, yet does not speak the version
+		s.result(r.ID, `{"supportedVersions":["2025-11-25"],"capabilities":{}}`)
+	case "silent":
+	case "latemodern":
+		s.stateMu.Lock()
+		s.waiting["discover"] = make(chan struct{})
+		s.stateMu.Unlock()
+		go func() { // answers only once initialize came
+			<-s.waiting["discover"]
+			s.result(r.ID, `{"supportedVersions":["2026-07-28"],"capabilities":{}}`)
+		}()
+	default:
+		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
+	}
+}
+
+func (s *scripted) initialize(r request) {
+	switch s.kind {
+	case "modern":
+		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
+	case "latemodern":
+		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
+		s.stateMu.Lock()
+		close(s.waiting["discover"])
+		s.stateMu.Unlock()
+	case "ancient":
+		s.result(r.ID, `{"protocolVersion":"1999-01-01","capabilities":{},"serverInfo":{"name":"x","version":"1"}}`)
+	default:
+		s.result(r.ID, `{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"x","version":"1"}}`)
+	}
+}
+
+// list pages through five tools, two on each page, after those that list_changed has added.
+func (s *scripted) list(r request) {
+	var p struct {
+		Cursor *string `json:"cursor"`
+	}
+	json.Unmarshal(r.Params, &p)
+	if s.kind == "looping" {
+		s.result(r.ID, `{"tools":[],"nextCursor":"again"}`)
+		return
+	}
+	page := 0
+	if p.Cursor != nil {
+		page = len(*p.Cursor) + 1
+	}
+	s.stateMu.Lock()
+	n := s.tools
+	s.stateMu.Unlock()
+	tools := fmt.Sprintf(`{"name":"p%d", "inputSchema": {"$schema":"x","oneOf":[{}],"big":9007199254740993},"vendor":[1, 2]},{"name":"q%d"}`, page, page)
+	next := fmt.Sprintf(`,"nextCursor":%q`, strings.Repeat("x", page))
+	if page == 2 {
+		tools, next = fmt.Sprintf(`{"name":"last%d"},{"title":"no name"},{"name":"p0","second":true}`, n), ""
+	}
+	s.result(r.ID, `{"tools":[%s]%s}`, tools, next)
+}
+
+func (s *scripted) call(r request) {
+	var p struct {
+		Name      string            `json:"name"`
+		Arguments map[string]string `json:"arguments"`
+	}
+	json.Unmarshal(r.Params, &p)
+	if result, ok := odd[p.Name]; ok {
+		s.result(r.ID, "%s", result)
+		return
+	}
+	switch p.Name {
+	case "params": // what arrived, as text
+		text, _ := json.Marshal(string(r.Params))
+		s.result(r.ID, `{"got":%s}`, text)
+	case "pid":
+		s.result(r.ID, `%d`, os.Getpid())
+	case "env":
+		text, _ := json.Marshal(os.Environ())
+		s.result(r.ID, "%s", text)
+	case "hang":
+		s.hang(r)
+	case "fault":
+		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32099,"message":"custom","data":{"n":9007199254740993}}}`, r.ID)
+	case "big":
+		s.result(r.ID, `"%s"`, strings.Repeat("x", 3<<20))
+	case "biglast": // the id at the end, as the TypeScript SDK writes it
+		s.say(`{"result":"%s","jsonrpc":"2.0","id":%s}`, strings.Repeat("x", 3<<20), r.ID)
+	case "wrongid":
+		s.say(`{"jsonrpc":"2.0","id":987654321,"result":{}}`)
+		s.say(`{"jsonrpc":"2.0","id":"1","result":{}}`)
+		s.result(r.ID, `"right"`)
+	case "garbage":
+		s.say(`{"jsonrpc":"2.0","id":%s,"result":{"a":}}`, r.ID)
+	case "chatty":
+		s.say(`Server started!`)
+		s.say(``)
+		s.result(r.ID, `"fine"`)
+	case "ask":
+		s.say(`{"jsonrpc":"2.0","id":"s1","method":"ping"}`)
+		s.say(`{"jsonrpc":"2.0","id":77,"method":"sampling/createMessage","params":{}}`)
+		one, two := <-s.answered, <-s.answered
+		text, _ := json.Marshal([]string{one, two})
+		s.result(r.ID, "%s", text)
+	case "change":
+		s.stateMu.Lock()
+		s.tools++
+		s.stateMu.Unlock()
+		s.say(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		s.result(r.ID, `"changed"`)
+	case "die":
+		fmt.Fprintln(os.Stderr, "about to die of "+os.Getenv("SECRET"))
+		os.Exit(7)
+	default:
+		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32602,"message":"unknown tool"}}`, r.ID)
+	}
+}
+
+// hang answers when it is cancelled, and says so on standard error through the next "cancels" call.
+func (s *scripted) hang(r request) {
+	c := make(chan struct{})
+	s.stateMu.Lock()
+	s.waiting[string(r.ID)] = c
+	s.stateMu.Unlock()
+	s.say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{}}`)
+	<-c
+	s.result(r.ID, `"cancelled"`)
+}
+
+func (s *scripted) cancelled(r request) {
+	var p struct {
+		RequestID json.RawMessage `json:"requestId"`
+	}
+	json.Unmarshal(r.Params, &p)
+	if path := os.Getenv("CANCELS"); path != "" {
+		os.WriteFile(path, []byte(p.RequestID), 0o600)
+	}
+	s.stateMu.Lock()
+	defer s.stateMu.Unlock()
+	if c := s.waiting[string(p.RequestID)]; c != nil {
+		close(c)
+		delete(s.waiting, string(p.RequestID))
+	}
+}
+
+func (s *scripted) result(id json.RawMessage, format string, args ...any) {
+	s.say(`{"jsonrpc":"2.0","id":%s,"result":%s}`, id, fmt.Sprintf(format, args...))
+}
+
+func (s *scripted) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(os.Stdout, format+"\n", args...)
+}
