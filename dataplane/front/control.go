@@ -1,0 +1,71 @@
+package front
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+
+	gomcp "github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+const (
+	serverName     = "gatehouse"
+	metaServerInfo = mcp.MetaPrefix + "serverInfo"
+	// cacheTTL is for how long, in milliseconds, an agent may keep what we say about ourselves; it changes with a new build only.
+	cacheTTL = "300000"
+
+	instructions = "Gatehouse gives you the tools of several MCP servers, as far as policy allows. Call list_servers to see the " +
+		"servers, get_server_tools to see a server's tools and their arguments, and execute_tool to run one."
+)
+
+// control answers what is not the raw path through mcp-go's server. The server knows no tools, sessions or streams of
+// ours; each request reaches it alone, under an id of our own, so it can mix up nothing and round no id of an agent's.
+type control struct {
+	server *server.MCPServer
+	ids    atomic.Int64
+}
+
+func newControl(version string) *control {
+	ttl, err := strconv.ParseInt(cacheTTL, 10, 64)
+	if err != nil {
+		ttl = 0 // the constant above is a number
+	}
+	return &control{server: server.NewMCPServer(serverName, version,
+		server.WithToolCapabilities(false),
+		server.WithInstructions(instructions),
+		server.WithCacheHints(ttl, gomcp.CacheScopePrivate),
+	)}
+}
+
+// answer has mcp-go's server answer a request.
+func (c *control) answer(ctx context.Context, x *exchange) (*mcp.Reply, error) {
+	if x.msg.Method == "subscriptions/listen" { // would be a stream, and nothing of ours changes
+		return nil, &mcp.Error{Code: mcp.CodeMethodNotFound, Message: "subscriptions/listen is not served: nothing here changes"}
+	}
+	ctx = server.WithSupportedProtocolVersions(ctx, supportedVersions())
+	request := mcp.AppendRequest(nil, c.ids.Add(1), x.msg.Method, x.msg.Params)
+	text, err := json.Marshal(c.server.HandleMessage(ctx, request))
+	if err != nil {
+		return nil, fmt.Errorf("encoding answer to %s: %w", x.msg.Method, err)
+	}
+	m, err := mcp.ScanMessage(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading answer to %s: %w", x.msg.Method, internal(err))
+	}
+	if m.Error == nil {
+		return &mcp.Reply{Result: m.Result}, nil
+	}
+	fault, err := mcp.ParseError(m.Error)
+	if err != nil {
+		return nil, fmt.Errorf("reading answer to %s: %w", x.msg.Method, err)
+	}
+	return &mcp.Reply{Error: fault}, nil
+}
+
+// internal keeps an *mcp.Error about our own message from being taken for one about the agent's.
+func internal(err error) error { return fmt.Errorf("%s", err) }

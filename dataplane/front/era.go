@@ -1,0 +1,123 @@
+package front
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// headerEra decides the era of an HTTP request, and checks what the modern era wants of its headers: they let others on
+// the way decide without reading the body, so they must say what the body says (streamable-http §Server Validation).
+// Every error is answered with HTTP 400.
+func (x *exchange) headerEra(header http.Header) *mcp.Error {
+	version, err := single(header, mcp.HeaderVersion)
+	if err != nil {
+		return err
+	}
+	if x.params.version != "" && x.params.version != version {
+		return mismatch(mcp.HeaderVersion, "params._meta")
+	}
+	if x.era, err = versionEra(version); err != nil || x.era == mcp.Legacy {
+		return err
+	}
+	if err := x.checkMeta(); err != nil {
+		return err
+	}
+	return x.checkHeaders(header)
+}
+
+// bodyEra decides the era of a message on stdio, where there are no headers: each message says it itself.
+func (x *exchange) bodyEra() (err *mcp.Error) {
+	if x.era, err = versionEra(x.params.version); err != nil || x.era == mcp.Legacy {
+		return err
+	}
+	return x.checkMeta()
+}
+
+// versionEra returns the era that a protocol version belongs to. No version at all is legacy: before 2025-06-18 nothing
+// named one after initialize, and a plain curl needs none.
+func versionEra(version string) (mcp.Era, *mcp.Error) {
+	switch {
+	case version == mcp.ModernVersion:
+		return mcp.Modern, nil
+	case version == "" || slices.Contains(mcp.LegacyVersions, version):
+		return mcp.Legacy, nil
+	}
+	return mcp.Legacy, unsupported(version)
+}
+
+// unsupported is the answer to a version that is not served; it names those of both eras that are.
+func unsupported(version string) *mcp.Error {
+	data, err := json.Marshal(struct {
+		Supported []string `json:"supported"`
+		Requested string   `json:"requested"`
+	}{supportedVersions(), version})
+	if err != nil {
+		data = nil // strings always marshal
+	}
+	return &mcp.Error{Code: mcp.CodeUnsupportedVersion, Message: "this protocol version is not served", Data: data}
+}
+
+func supportedVersions() []string { return append([]string{mcp.ModernVersion}, mcp.LegacyVersions...) }
+
+// checkMeta says what is missing in the _meta of a modern request. clientInfo is the client's to give or not.
+func (x *exchange) checkMeta() *mcp.Error {
+	if x.params.version == "" {
+		return invalidParams("params._meta lacks " + mcp.MetaVersion)
+	}
+	if !isObject(x.params.capabilities) {
+		return invalidParams("params._meta lacks " + mcp.MetaCapabilities + ", an object")
+	}
+	return nil
+}
+
+// checkHeaders compares Mcp-Method and Mcp-Name with the body.
+func (x *exchange) checkHeaders(header http.Header) *mcp.Error {
+	method, err := single(header, mcp.HeaderMethod)
+	if err != nil {
+		return err
+	}
+	if method != x.msg.Method {
+		return mismatch(mcp.HeaderMethod, "method")
+	}
+	switch x.msg.Method {
+	case "tools/call", "prompts/get":
+		return checkName(header, x.params.name, "params.name")
+	case "resources/read":
+		return checkName(header, x.params.uri, "params.uri")
+	}
+	return nil
+}
+
+// checkName compares Mcp-Name, which may be wrapped in base64, with a raw member of the body.
+func checkName(header http.Header, raw []byte, member string) *mcp.Error {
+	value, fault := single(header, mcp.HeaderName)
+	if fault != nil {
+		return fault
+	}
+	have, err := mcp.DecodeHeader(value)
+	want, ok := mcp.Unquote(raw)
+	if err != nil || ok && have != want || !ok && value != "" {
+		return mismatch(mcp.HeaderName, member)
+	}
+	return nil
+}
+
+// single returns a header's value without the white space around it. A header that is there twice means two things.
+func single(header http.Header, name string) (string, *mcp.Error) {
+	values := header[name]
+	switch len(values) {
+	case 0:
+		return "", nil
+	case 1:
+		return strings.Trim(values[0], " \t"), nil
+	}
+	return "", &mcp.Error{Code: mcp.CodeHeaderMismatch, Message: "header " + name + " stands twice"}
+}
+
+func mismatch(header, member string) *mcp.Error {
+	return &mcp.Error{Code: mcp.CodeHeaderMismatch, Message: "header " + header + " does not agree with " + member + " of the body"}
+}

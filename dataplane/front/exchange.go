@@ -1,0 +1,113 @@
+package front
+
+import (
+	"bytes"
+	"io"
+	"sync"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// exchange is one message of an agent and the memory that its answer needs. Exchanges are used again: everything in one
+// is valid until free.
+type exchange struct {
+	body []byte // as it came; the slices below are parts of it
+	out  []byte // what is written around the result
+
+	msg    mcp.Message
+	params params
+	era    mcp.Era
+	call   gateway.Call // who and whence are filled in by the transport, the rest by callTool
+}
+
+// maxKept bounds the memory, in bytes, that an exchange keeps for the next one.
+const maxKept = 256 << 10
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+func newExchange() *exchange { return exchanges.Get().(*exchange) }
+
+// free gives the exchange's memory back.
+func (x *exchange) free() {
+	if cap(x.body) > maxKept || cap(x.out) > maxKept {
+		return
+	}
+	*x = exchange{body: x.body[:0], out: x.out[:0]}
+	exchanges.Put(x)
+}
+
+// readAll fills the body from r to its end; size is how much is expected, or negative.
+func (x *exchange) readAll(r io.Reader, size int64) error {
+	x.body = x.body[:0]
+	if need := int(min(max(size, 511), maxKept)) + 1; need > cap(x.body) { // one more: so that the end is seen without growing
+		x.body = make([]byte, 0, need)
+	}
+	for {
+		n, err := r.Read(x.body[len(x.body):cap(x.body)])
+		x.body = x.body[:len(x.body)+n]
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(x.body) == cap(x.body) {
+			x.body = append(x.body, 0)[:len(x.body)]
+		}
+	}
+}
+
+// scan reads the body as one message, and the params of a request. The error is an *mcp.Error.
+func (x *exchange) scan() error {
+	m, err := mcp.ScanMessage(x.body)
+	x.msg = m
+	x.call.BytesIn = len(x.body)
+	if err != nil || m.Params == nil {
+		return err
+	}
+	return x.params.read(m.Params)
+}
+
+// params are the members of a request's params that the front looks at, raw; nil where they are absent.
+type params struct {
+	name, arguments, meta, uri, cursor []byte
+	version                            string // of _meta
+	capabilities                       []byte // of _meta
+}
+
+func paramNames() []string { return []string{"name", "arguments", "_meta", "uri", "cursor"} }
+
+func metaNames() []string { return []string{mcp.MetaVersion, mcp.MetaCapabilities} }
+
+func (p *params) read(raw []byte) error {
+	var v [5][]byte
+	if _, err := mcp.Pick(raw, paramNames(), v[:]); err != nil {
+		return invalidParams("params: " + err.Error())
+	}
+	p.name, p.arguments, p.meta, p.uri, p.cursor = v[0], v[1], v[2], v[3], v[4]
+	if p.meta == nil {
+		return nil
+	}
+	var m [2][]byte
+	if _, err := mcp.Pick(p.meta, metaNames(), m[:]); err != nil {
+		return invalidParams("params._meta: " + err.Error())
+	}
+	p.capabilities = m[1]
+	if m[0] == nil {
+		return nil
+	}
+	version, ok := mcp.Unquote(m[0])
+	if !ok || version == "" {
+		return invalidParams("params._meta: " + mcp.MetaVersion + " must be a string")
+	}
+	p.version = version
+	return nil
+}
+
+// isObject says whether a raw value that was checked is an object.
+func isObject(raw []byte) bool { return bytes.HasPrefix(raw, []byte("{")) }
+
+func invalidParams(message string) *mcp.Error {
+	return &mcp.Error{Code: mcp.CodeInvalidParams, Message: message}
+}

@@ -1,0 +1,111 @@
+// Package front is where agents meet the gateway: Streamable HTTP and stdio, both eras of MCP, one handler behind them.
+//
+// A tools/call takes the raw path: one read of the body, one scan of the envelope, the gateway's result bytes written
+// between a head and a tail. tools/list is rendered once. What is left (initialize, server/discover, ping and the answer
+// to unknown methods) goes to mcp-go's server behind a fence: it gets ids of ours, never a session, a notification, a
+// cancellation or a stream, since it shares those between agents that do not know each other.
+//
+// It refuses foreign origins and hosts, bodies that are not one JSON-RPC message, callers without a key, session ids that
+// are not the caller's, and modern requests whose headers say other than their body. It decides nothing about tools: that
+// is the gateway's.
+package front
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
+)
+
+// Gateway performs what agents ask for.
+type Gateway interface {
+	// ToolsList returns the "tools" array of a tools/list result. It is asked for once.
+	ToolsList() []byte
+	// CallTool performs a tools/call; refusals are results. The error is an *mcp.Error where the request is wrong, one of
+	// package auth where the key has been revoked meanwhile, and the context's where the call was cancelled.
+	CallTool(ctx context.Context, c *gateway.Call) (*mcp.Reply, error)
+	// Unauthenticated records a request that was refused with 401, and why.
+	Unauthenticated(c *gateway.Call, reason error)
+}
+
+// Authenticator finds out who sends a request, from its Authorization header. Its errors are those of package auth.
+type Authenticator interface {
+	Authenticate(authorization string) (*table.Principal, error)
+}
+
+// Config says what the front serves. Gateway is needed always, Auth and SealKey for HTTP.
+type Config struct {
+	// Gateway performs the calls.
+	Gateway Gateway
+	// Auth identifies the senders of HTTP requests.
+	Auth Authenticator
+	// SealKey returns the key that signs session ids, nil while there is none; nil means that there never is one, and
+	// legacy agents are then served without sessions.
+	SealKey func() []byte
+	// EndSession is told when an agent's session is over, by its id; nil means that nobody needs to know.
+	EndSession func(session string)
+	// Version is the gateway's own version, which agents see beside its name; empty means "dev".
+	Version string
+	// MaxBody bounds a request's body, or a line on stdio, in bytes; 0 means 16 MiB.
+	MaxBody int64
+	// PingEvery is how often an idle event stream gets a comment, so that nothing on the way cuts it; 0 means 25 s.
+	PingEvery time.Duration
+	// Parallel bounds the requests served at the same time on stdio; 0 means 64.
+	Parallel int
+	// Logger gets what happens; nil discards it.
+	Logger *slog.Logger
+}
+
+func (c *Config) maxBody() int64 { return cmp.Or(c.MaxBody, 16<<20) }
+
+func (c *Config) pingEvery() time.Duration { return cmp.Or(c.PingEvery, 25*time.Second) }
+
+func (c *Config) parallel() int { return cmp.Or(c.Parallel, 64) }
+
+func (c *Config) version() string { return cmp.Or(c.Version, "dev") }
+
+func (c *Config) logger() *slog.Logger { return cmp.Or(c.Logger, slog.New(slog.DiscardHandler)) }
+
+func (c *Config) endSession(session string) {
+	if c.EndSession != nil {
+		c.EndSession(session)
+	}
+}
+
+// Handler serves agents over HTTP as an http.Handler, and over stdio. It is safe for concurrent use.
+type Handler struct {
+	conf     Config
+	log      *slog.Logger
+	origins  *http.CrossOriginProtection
+	control  *control
+	lists    [2]mcp.Reply // tools/list, by era
+	sessions sessions
+	calls    calls
+
+	drain   sync.Once
+	drained chan struct{}
+}
+
+// New returns a handler; it asks the gateway for its tools once.
+func New(conf Config) *Handler {
+	h := &Handler{
+		conf:     conf,
+		log:      conf.logger(),
+		origins:  http.NewCrossOriginProtection(),
+		control:  newControl(conf.version()),
+		sessions: sessions{key: conf.SealKey},
+		drained:  make(chan struct{}),
+	}
+	h.lists = renderLists(conf.Gateway.ToolsList(), conf.version())
+	return h
+}
+
+// Drain ends the open event streams, which nothing else would end, so that the HTTP server can shut down. Calls under way
+// go on. It may be called more than once.
+func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }

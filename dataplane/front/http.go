@@ -1,0 +1,120 @@
+package front
+
+import (
+	"errors"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// endpoint is the path that serves the gateway's own tools.
+const endpoint = "/mcp"
+
+// ServeHTTP serves one request of an agent: POST carries messages in both eras, GET opens and DELETE ends what only the
+// legacy era has, streams and sessions.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.welcome(r) {
+		h.refuse(w, http.StatusForbidden, "requests from other origins or to other host names are not served here")
+		return
+	}
+	switch {
+	case r.URL.Path == endpoint:
+		h.serveEndpoint(w, r)
+	case strings.HasPrefix(r.URL.Path, endpoint+"/"):
+		h.refuse(w, http.StatusNotFound, "single servers are not served yet under "+endpoint+"/{server}; use "+endpoint)
+	default:
+		h.refuse(w, http.StatusNotFound, "nothing is served here; the MCP endpoint is "+endpoint)
+	}
+}
+
+func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodPost:
+		h.post(w, r)
+		return
+	case http.MethodGet, http.MethodDelete:
+		if r.Header.Get(mcp.HeaderVersion) != mcp.ModernVersion {
+			h.legacyOnly(w, r)
+			return
+		}
+	}
+	w.Header().Set("Allow", http.MethodPost)
+	h.refuse(w, http.StatusMethodNotAllowed, "send MCP messages with POST")
+}
+
+// welcome says whether a request may come from where it says, and to the name it says. The first keeps web pages from
+// using the gateway, the second keeps a page from making itself look local by DNS rebinding (streamable-http §Security).
+func (h *Handler) welcome(r *http.Request) bool {
+	probe := *r
+	probe.Method = http.MethodPost // a GET opens a stream here, so it is checked as well
+	if h.origins.Check(&probe) != nil {
+		return false
+	}
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return !ok || !isLoopback(local.String()) || isLoopback(r.Host)
+}
+
+// isLoopback says whether a host, with or without a port, is this machine to itself.
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// identify fills in who sends the request; where that cannot be told, it answers and returns false.
+func (h *Handler) identify(w http.ResponseWriter, r *http.Request, x *exchange) bool {
+	x.call.Authorization = r.Header.Get("Authorization")
+	x.call.Remote = r.RemoteAddr
+	p, err := h.conf.Auth.Authenticate(x.call.Authorization)
+	if err == nil {
+		x.call.Principal = p
+		return true
+	}
+	if !errors.Is(err, auth.ErrNotReady) {
+		x.call.BytesIn = int(max(r.ContentLength, 0))
+		h.conf.Gateway.Unauthenticated(&x.call, err)
+	}
+	h.refuseCaller(w, err)
+	return false
+}
+
+// refuseCaller answers a request whose sender is not let in.
+func (h *Handler) refuseCaller(w http.ResponseWriter, err error) {
+	if errors.Is(err, auth.ErrNotReady) {
+		w.Header().Set("Retry-After", "1")
+		h.refuse(w, http.StatusServiceUnavailable, "the gateway is starting: "+err.Error())
+		return
+	}
+	challenge := `Bearer realm="gatehouse"`
+	if !errors.Is(err, auth.ErrNoKey) {
+		challenge += `, error="invalid_token"`
+	}
+	w.Header().Set("Www-Authenticate", challenge)
+	h.refuse(w, http.StatusUnauthorized, err.Error()+". An operator makes one with: gwctl key create NAME --agent AGENT")
+}
+
+// refuse answers with an HTTP status and, as clients show it to people, a JSON-RPC error of the same number. Such codes
+// are outside the range that JSON-RPC keeps for itself.
+func (h *Handler) refuse(w http.ResponseWriter, status int, message string) {
+	h.writeError(w, status, nil, &mcp.Error{Code: int64(status), Message: message})
+}
+
+// isJSON says whether a Content-Type is JSON, which a web page cannot send without asking first.
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == "application/json"
+}

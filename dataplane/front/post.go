@@ -1,0 +1,190 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
+)
+
+// post takes one message: who → body → scan → era → session → answer.
+func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
+	x := newExchange()
+	defer x.free()
+	if !h.identify(w, r, x) || !h.readBody(w, r, x) {
+		return
+	}
+	if err := x.scan(); err != nil {
+		h.writeError(w, http.StatusBadRequest, x.msg.ID, asError(err))
+		return
+	}
+	if x.msg.Kind == mcp.Response { // we ask agents nothing, so there is nothing that it could answer
+		w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	if err := x.postEra(r.Header); err != nil {
+		h.writeError(w, http.StatusBadRequest, x.msg.ID, err)
+		return
+	}
+	if !h.resume(w, r, x) {
+		return
+	}
+	if x.msg.Kind == mcp.Notification {
+		h.notify(x)
+		w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	h.request(w, r, x)
+}
+
+// readBody reads the body once; where it is not to be had, it answers and returns false.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, x *exchange) bool {
+	if !isJSON(r.Header.Get("Content-Type")) {
+		h.refuse(w, http.StatusUnsupportedMediaType, "send Content-Type: application/json")
+		return false
+	}
+	err := x.readAll(http.MaxBytesReader(w, r.Body, h.conf.maxBody()), r.ContentLength)
+	if err == nil {
+		return true
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		h.refuse(w, http.StatusRequestEntityTooLarge, "the message is larger than this gateway takes")
+		return false
+	}
+	h.refuse(w, http.StatusBadRequest, "the body ended early")
+	return false
+}
+
+// postEra decides the era. The modern era has no notifications from agents over HTTP, and no rule for their headers, so
+// those are not held against it.
+func (x *exchange) postEra(header http.Header) *mcp.Error {
+	if x.msg.Kind == mcp.Notification && header.Get(mcp.HeaderVersion) == mcp.ModernVersion {
+		x.era = mcp.Modern
+		return nil
+	}
+	return x.headerEra(header)
+}
+
+// resume finds the session of a legacy request that names one. A modern request has none, whatever its headers say, and
+// initialize begins a new one. Where the session is not the caller's, it answers 404, upon which clients initialize anew.
+func (h *Handler) resume(w http.ResponseWriter, r *http.Request, x *exchange) bool {
+	token := r.Header.Get(mcp.HeaderSession)
+	if token == "" || x.era == mcp.Modern || x.msg.Method == "initialize" {
+		return true
+	}
+	s, err := h.sessions.open(token, x.call.Principal)
+	if err != nil {
+		h.writeError(w, http.StatusNotFound, x.msg.ID, &mcp.Error{Code: http.StatusNotFound, Message: err.Error()})
+		return false
+	}
+	x.call.Session = s.ID
+	return true
+}
+
+// notify takes a notification. Only a cancellation means anything to us, and only within a session: without one, the
+// caller cannot be told from others with the same key.
+func (h *Handler) notify(x *exchange) {
+	if x.msg.Method == "notifications/cancelled" && x.call.Session != "" {
+		h.calls.cancel(x.call.Session, x.msg.Params)
+	}
+}
+
+// request answers a request.
+func (h *Handler) request(w http.ResponseWriter, r *http.Request, x *exchange) {
+	ctx, done := h.requestContext(r, x)
+	defer done()
+	reply, err := h.serve(ctx, x)
+	if err != nil {
+		h.requestFailed(w, r, x, err)
+		return
+	}
+	defer reply.Close()
+	if reply.Error != nil {
+		h.writeError(w, errorStatus(x.era, reply.Error.Code), x.msg.ID, reply.Error)
+		return
+	}
+	if x.msg.Method == "initialize" {
+		h.begin(w, x.call.Principal, reply.Result)
+	}
+	h.writeReply(w, x, reply.Result)
+}
+
+// requestContext returns the context of a request: a modern agent cancels by going away (streamable-http §Cancellation),
+// a legacy agent may go away and only notifications/cancelled cancels (2025-11-25, basic/utilities/cancellation).
+func (h *Handler) requestContext(r *http.Request, x *exchange) (ctx context.Context, done func()) {
+	if x.era == mcp.Modern {
+		return r.Context(), func() {}
+	}
+	ctx = context.WithoutCancel(r.Context())
+	if x.call.Session == "" || x.msg.Method != "tools/call" {
+		return ctx, func() {}
+	}
+	return h.calls.begin(ctx, x.call.Session, x.msg.ID)
+}
+
+// begin gives a legacy agent the session that its initialize asked for.
+func (h *Handler) begin(w http.ResponseWriter, p *table.Principal, result []byte) {
+	var v [1][]byte
+	if _, err := mcp.Pick(result, []string{"protocolVersion"}, v[:]); err != nil {
+		return // not an initialize result of ours
+	}
+	version, _ := mcp.Unquote(v[0])
+	if id := h.sessions.start(version, p); id != "" {
+		w.Header().Set(mcp.HeaderSession, id)
+	}
+}
+
+// requestFailed answers a request that has no reply.
+func (h *Handler) requestFailed(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
+	switch {
+	case r.Context().Err() != nil && errors.Is(err, context.Canceled):
+		return // nobody is there to read an answer
+	case isRefusal(err):
+		h.refuseCaller(w, err)
+	default:
+		e := h.asFault(x, err)
+		h.writeError(w, errorStatus(x.era, e.Code), x.msg.ID, e)
+	}
+}
+
+// asFault turns an error into what the agent is told; what is ours to mend goes to the log.
+func (h *Handler) asFault(x *exchange, err error) *mcp.Error {
+	if e, ok := errors.AsType[*mcp.Error](err); ok {
+		return e
+	}
+	if errors.Is(err, context.Canceled) {
+		return &mcp.Error{Code: mcp.CodeInternalError, Message: errCancelled.Error()}
+	}
+	h.log.Error("request not answered", "method", x.msg.Method, "error", err)
+	return &mcp.Error{Code: mcp.CodeInternalError, Message: "the gateway could not answer; its log says why"}
+}
+
+// isRefusal says whether the caller lost its access between the front's look and the gateway's.
+func isRefusal(err error) bool {
+	return errors.Is(err, auth.ErrNoKey) || errors.Is(err, auth.ErrWrongKey) ||
+		errors.Is(err, auth.ErrExpired) || errors.Is(err, auth.ErrNotReady)
+}
+
+// asError returns the *mcp.Error that scan's errors are.
+func asError(err error) *mcp.Error {
+	if e, ok := errors.AsType[*mcp.Error](err); ok {
+		return e
+	}
+	return &mcp.Error{Code: mcp.CodeInternalError, Message: err.Error()}
+}
+
+// errorStatus is the HTTP status of a JSON-RPC error. The legacy era knows 200 alone here.
+func errorStatus(era mcp.Era, code int64) int {
+	switch {
+	case era == mcp.Legacy:
+		return http.StatusOK
+	case code == mcp.CodeMethodNotFound:
+		return http.StatusNotFound
+	case code <= mcp.CodeHeaderMismatch && code >= mcp.CodeUnsupportedVersion:
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
+}

@@ -1,0 +1,187 @@
+package front
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
+)
+
+// errLongLine says that a line is longer than a message may be.
+var errLongLine = errors.New("the message is larger than this gateway takes")
+
+// ServeStdio serves one agent over a pipe: a message a line on in, an answer a line on out, nothing else there. Requests
+// are served side by side, up to Config.Parallel; each says its era itself. It returns nil at the end of in, when the
+// calls under way are done and answered, and the context's error where that ends first, which cancels them. It closes in
+// then, if that can be closed; a read that the system cannot interrupt is left behind.
+func (h *Handler) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := &pipe{h: h, out: out, stop: cancel, session: rand.Text(), slots: make(chan struct{}, h.conf.parallel())}
+	defer h.conf.endSession(p.session)
+	lines := make(chan line)
+	go readLines(ctx, in, int(h.conf.maxBody()), lines)
+	err := p.run(ctx, lines)
+	p.under.Wait()
+	if c, ok := in.(io.Closer); ok && err != nil {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}
+
+// line is one message, or what came instead of it.
+type line struct {
+	x   *exchange
+	err error
+}
+
+// readLines sends each line to lines, and at last, unless ctx ends, why there are no more.
+func readLines(ctx context.Context, in io.Reader, most int, lines chan<- line) {
+	r := bufio.NewReaderSize(in, 64<<10)
+	for {
+		x := newExchange()
+		err := x.readLine(r, most)
+		select {
+		case lines <- line{x, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil && !errors.Is(err, errLongLine) {
+			return
+		}
+	}
+}
+
+// readLine fills the body with one line; of one that is too long it keeps nothing, and reads to its end. The last line
+// needs no newline.
+func (x *exchange) readLine(r *bufio.Reader, most int) error {
+	long := false
+	for {
+		part, err := r.ReadSlice('\n')
+		if long = long || len(x.body)+len(part) > most; long {
+			x.body = x.body[:0]
+		} else {
+			x.body = append(x.body, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case err == io.EOF && len(x.body) > 0:
+			return nil
+		case err == nil && long:
+			return errLongLine
+		default:
+			return err
+		}
+	}
+}
+
+// pipe is one agent on stdio.
+type pipe struct {
+	h       *Handler
+	stop    context.CancelCauseFunc
+	session string
+	slots   chan struct{}
+	under   sync.WaitGroup
+
+	mu  sync.Mutex // guards out; held during the write, since lines must not mix
+	out io.Writer
+}
+
+// run takes lines until there are no more.
+func (p *pipe) run(ctx context.Context, lines <-chan line) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case l := <-lines:
+			switch {
+			case l.err == io.EOF:
+				return nil
+			case errors.Is(l.err, errLongLine):
+				p.fail(nil, &mcp.Error{Code: mcp.CodeInvalidRequest, Message: l.err.Error()})
+			case l.err != nil:
+				return fmt.Errorf("reading from the agent: %w", l.err)
+			default:
+				p.take(ctx, l.x)
+			}
+		}
+	}
+}
+
+// take serves one line, requests on a goroutine of their own. While all slots are taken no further line is read.
+func (p *pipe) take(ctx context.Context, x *exchange) {
+	if len(bytes.TrimSpace(x.body)) == 0 {
+		x.free()
+		return
+	}
+	err := x.scan()
+	switch {
+	case err != nil:
+		p.fail(x.msg.ID, asError(err))
+		x.free()
+	case x.msg.Kind == mcp.Request:
+		p.slots <- struct{}{}
+		ctx, done := p.h.calls.begin(ctx, p.session, x.msg.ID)
+		p.under.Go(func() {
+			defer func() { done(); x.free(); <-p.slots }()
+			p.request(ctx, x)
+		})
+	default:
+		x.call.Session = p.session
+		p.h.notify(x)
+		x.free()
+	}
+}
+
+// request answers one request. A request that its agent cancelled gets no answer (basic/utilities/cancellation).
+func (p *pipe) request(ctx context.Context, x *exchange) {
+	if err := x.bodyEra(); err != nil {
+		p.fail(x.msg.ID, err)
+		return
+	}
+	x.call.Principal, x.call.Session, x.call.Remote = table.Everyone("stdio"), p.session, "stdio"
+	reply, err := p.h.serve(ctx, x)
+	switch {
+	case errors.Is(context.Cause(ctx), errCancelled):
+		reply.Close()
+	case err != nil:
+		p.fail(x.msg.ID, p.h.asFault(x, err))
+	case reply.Error != nil:
+		p.fail(x.msg.ID, reply.Error)
+	default:
+		p.reply(x, reply.Result)
+		reply.Close()
+	}
+}
+
+// reply writes a result as one line: line breaks in it, which JSON allows between tokens, become spaces.
+func (p *pipe) reply(x *exchange, result []byte) {
+	x.out = mcp.AppendResponse(x.out[:0], x.msg.ID, result)
+	for i, c := range x.out {
+		if c == '\n' || c == '\r' {
+			x.out[i] = ' '
+		}
+	}
+	x.out = append(x.out, '\n')
+	p.write(x.out)
+}
+
+func (p *pipe) fail(id []byte, e *mcp.Error) {
+	p.write(append(mcp.AppendError(nil, id, e), '\n'))
+}
+
+// write writes one line; an agent that does not read any more ends the pipe.
+func (p *pipe) write(text []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err := p.out.Write(text); err != nil {
+		p.stop(fmt.Errorf("writing to the agent: %w", err))
+	}
+}

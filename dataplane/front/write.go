@@ -1,0 +1,43 @@
+package front
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// inline bounds a result, in bytes, that is copied behind its head so that both leave in one write; a larger one is
+// written as it lies.
+const inline = 16 << 10
+
+// writeReply answers a request with a result.
+func (h *Handler) writeReply(w http.ResponseWriter, x *exchange, result []byte) {
+	x.out = mcp.AppendResponseHead(x.out[:0], x.msg.ID)
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(x.out)+len(result)+len(mcp.ResponseTail)))
+	if len(result) <= inline {
+		x.out = append(append(x.out, result...), mcp.ResponseTail...)
+		h.write(w, x.out)
+		return
+	}
+	if h.write(w, x.out) && h.write(w, result) {
+		h.write(w, []byte(mcp.ResponseTail))
+	}
+}
+
+// writeError answers with an HTTP status and a JSON-RPC error; a nil id is one that could not be told.
+func (h *Handler) writeError(w http.ResponseWriter, status int, id []byte, e *mcp.Error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	h.write(w, mcp.AppendError(nil, id, e))
+}
+
+func (h *Handler) write(w http.ResponseWriter, text []byte) bool {
+	if _, err := w.Write(text); err != nil {
+		h.log.Debug("answer not delivered", "error", err)
+		return false
+	}
+	return true
+}
