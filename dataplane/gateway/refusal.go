@@ -44,7 +44,7 @@ func fromUpstream(ctx context.Context, server string, err error) error {
 	var answer *mcp.Error
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return ctx.Err()
 	case errors.As(err, &answer):
 		return fromAnswer(server, answer)
 	case errors.Is(err, mcp.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
