@@ -101,7 +101,7 @@ func (h *Handler) refuseCaller(w http.ResponseWriter, err error) {
 		challenge += `, error="invalid_token"`
 	}
 	w.Header().Set("Www-Authenticate", challenge)
-	h.refuse(w, http.StatusUnauthorized, err.Error()+". An operator makes one with: gwctl key create NAME --agent AGENT")
+	h.refuse(w, http.StatusUnauthorized, err.Error()+"; an operator makes one with: gwctl key create NAME --agent AGENT")
 }
 
 // refuse answers with an HTTP status and, as clients show it to people, a JSON-RPC error of the same number. Such codes
