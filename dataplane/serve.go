@@ -1,0 +1,162 @@
+package dataplane
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// listen binds an address, which must be on loopback: what is served is neither encrypted nor, with auth none, proven.
+func listen(address string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("reading address %q: %w", address, err)
+	}
+	ip, err := netip.ParseAddr(host)
+	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("listening on %s: only loopback (127.0.0.1, ::1, localhost) is served until TLS is configured", address)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", address, err)
+	}
+	return l, nil
+}
+
+// identity returns the name that a proxy keeps in its state directory, made at the first start.
+func identity(dir string) (string, error) {
+	file := filepath.Join(dir, "id")
+	text, err := os.ReadFile(file)
+	if id := strings.TrimSpace(string(text)); err == nil && id != "" {
+		return id, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("reading proxy id: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "proxy" // a name for people; the number makes it unique
+	}
+	var number [4]byte
+	if _, err := rand.Read(number[:]); err != nil {
+		return "", fmt.Errorf("making proxy id: %w", err)
+	}
+	id := host + "-" + hex.EncodeToString(number[:])
+	if err := os.WriteFile(file, []byte(id+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keeping proxy id: %w", err)
+	}
+	return id, nil
+}
+
+// agentServer serves the front. Calls may take as long as their timeouts let them, so answers have no deadline here.
+func (s *Server) agentServer() *http.Server {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.handlers.Add(1)
+		defer s.handlers.Done()
+		s.front.ServeHTTP(w, r)
+	})
+	return s.httpServer(handler)
+}
+
+// adminServer serves health, metrics and version.
+func (s *Server) adminServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { s.say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if reason := s.unready(); reason != "" {
+			s.say(w, http.StatusServiceUnavailable, reason)
+			return
+		}
+		s.say(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		err := json.NewEncoder(w).Encode(map[string]string{"program": "gwproxy", "version": s.config.Version})
+		if err != nil {
+			s.log.Debug("version not sent", "error", err)
+		}
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	return s.httpServer(mux)
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+}
+
+// say answers a probe in one line.
+func (s *Server) say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	if _, err := fmt.Fprintln(w, text); err != nil {
+		s.log.Debug("probe not answered", "error", err)
+	}
+}
+
+// unready says why the proxy cannot serve; empty means that it can. A control plane is not needed for that.
+func (s *Server) unready() string {
+	select {
+	case <-s.draining:
+		return "draining"
+	default:
+	}
+	if s.live.Load() == nil {
+		return "no snapshot yet"
+	}
+	return ""
+}
+
+// serve runs one HTTP server until it is shut down.
+func (s *Server) serve(server *http.Server, l net.Listener) error {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// drain ends the proxy in order: no longer ready, no new calls, those under way finish, and only then is closed what they
+// stand on. Past DrainTimeout, calls are cut off. The admin server is the last to go, so that probes see it all.
+func (s *Server) drain(ctx context.Context) error {
+	close(s.draining)
+	s.front.Drain()
+	bounded, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
+	defer cancel()
+	if err := s.agents.Shutdown(bounded); err != nil {
+		s.log.Warn("calls cut off at shutdown", "after", s.config.DrainTimeout)
+		if err := s.agents.Close(); err != nil {
+			s.log.Debug("connections not closed", "error", err)
+		}
+	}
+	err := s.pool.Close() // ends the calls that are left
+	s.handlers.Wait()
+	return errors.Join(err, s.audit.Close(), s.health.Close())
+}
+
+// Close releases what New took. It is for a server that is never run; Run does it by itself.
+func (s *Server) Close() error {
+	var err error
+	for _, l := range []net.Listener{s.listener, s.admin} {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	if s.pool != nil {
+		err = errors.Join(err, s.pool.Close())
+	}
+	if s.audit != nil {
+		err = errors.Join(err, s.audit.Close())
+	}
+	return err
+}
