@@ -136,7 +136,7 @@ func (c cursor) read(known fields) {
 
 // readLoosely reads a mapping like read, and leaves other fields out with a warning.
 func (c cursor) readLoosely(known fields) {
-	c.readOr(known, func(m member) { c.warnAt(m.key, "."+m.name, unknown(m.name, known)+"; left out") })
+	c.readOr(known, func(m member) { c.warnAt(m.key, "."+m.name, "left out: "+unknown(m.name, known)) })
 }
 
 func (c cursor) readOr(known fields, otherwise func(member)) {

@@ -129,7 +129,7 @@ func isPlain(s string) bool {
 		switch {
 		case i == 0 && !unicode.IsLetter(r) && !strings.ContainsRune("_/$", r):
 			return false
-		case r == '#' || !unicode.IsPrint(r):
+		case strings.ContainsRune("#<", r) || !unicode.IsPrint(r): // the parser takes "a<<:" for a merge key
 			return false
 		}
 	}

@@ -41,10 +41,11 @@ func Load(paths []string, stdin io.Reader) (*Set, error) {
 	set, problems := &Set{}, Problems(nil)
 	for _, in := range inputs {
 		docs, bad := in.parse()
-		problems = append(problems, bad...)
 		for _, doc := range docs {
-			problems = append(problems, set.addManifest(doc)...)
+			bad = append(bad, set.addManifest(doc)...)
 		}
+		bad.sort()
+		problems = append(problems, bad...)
 	}
 	return set, problems.err()
 }

@@ -137,7 +137,8 @@ func readServer(c cursor, o *gatehousev1.Object) {
 		"disabled":       func(c cursor) { s.Disabled = c.boolean() },
 	})
 	if c.has("stdio") && c.has("http") {
-		c.complain("has both stdio and http; a server has exactly one of them")
+		problem := c.doc.problem(c.field+".http", "a server has either stdio or http, not both")
+		c.doc.problems = append(c.doc.problems, problem)
 	}
 }
 

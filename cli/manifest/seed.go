@@ -20,12 +20,14 @@ func LoadMCPConfig(file string) (*Set, error) {
 	set, top := &Set{}, doc.top()
 	top.readLoosely(fields{"mcpServers": func(c cursor) {
 		for _, m := range c.members() {
-			set.addFrom(doc, seedServer(m), m.field, seedServerField)
+			set.addMember(m, seedServer, seedServerField)
 		}
 	}})
 	if top.node.form == formMap {
 		top.require("mcpServers")
 	}
+	doc.problems.sort()
+	doc.warnings.sort()
 	set.Warnings = doc.warnings
 	return set, doc.problems.err()
 }
@@ -38,22 +40,30 @@ func LoadRules(file, defaultAgent string) (*Set, error) {
 		return nil, err
 	}
 	set, top := &Set{}, doc.top()
-	settings := &gatehousev1.Settings{DefaultAgent: defaultAgent}
+	settings, inOrder := &gatehousev1.Settings{DefaultAgent: defaultAgent}, top.has("defaults") || defaultAgent != ""
 	top.read(fields{
 		"agents": func(c cursor) {
 			for _, m := range c.members() {
-				set.addFrom(doc, seedPolicy(m), m.field, seedPolicyField)
+				set.addMember(m, seedPolicy, seedPolicyField)
 			}
 		},
 		"defaults": func(c cursor) {
+			before := len(doc.problems)
 			c.read(fields{"deny_on_missing_agent": func(c cursor) { settings.DenyOnMissingAgent = proto.Bool(c.boolean()) }})
+			inOrder = len(doc.problems) == before
 		},
 	})
-	if top.has("defaults") || defaultAgent != "" {
-		o := &gatehousev1.Object{Name: "default", Spec: &gatehousev1.Object_Settings{Settings: settings}}
-		set.addFrom(doc, o, "defaults", seedSettingsField)
+	if inOrder {
+		set.addSettings(doc, settings)
 	}
+	doc.problems.sort()
 	return set, doc.problems.err()
+}
+
+// addSettings takes in the settings that a rules file and --default-agent make.
+func (s *Set) addSettings(doc *document, settings *gatehousev1.Settings) {
+	o := &gatehousev1.Object{Name: "default", Spec: &gatehousev1.Object_Settings{Settings: settings}}
+	doc.problems = append(doc.problems, s.add(o, source{doc: doc, translate: seedSettingsField})...)
 }
 
 // readSeed reads the one document of a seed file: JSON, unless its name says YAML.
@@ -74,16 +84,21 @@ func readSeed(file string) (*document, error) {
 		return nil, err
 	}
 	if len(docs) != 1 {
-		return nil, Problems{in.at(len(in.data), fmt.Sprintf("file holds %d documents, want 1", len(docs)))}
+		return nil, Problems{in.at(0, fmt.Sprintf("file holds %d documents, want 1", len(docs)))}
 	}
 	return docs[0], nil
 }
 
-// addFrom takes in an object of a seed file. Base is where the file has it; field leads from the manifest's path to the
-// path in the file.
-func (s *Set) addFrom(doc *document, o *gatehousev1.Object, base string, field func(base, field string) string) {
-	src := source{doc: doc, translate: func(f string) string { return field(base, f) }}
-	doc.problems = append(doc.problems, s.add(o, src)...)
+// addMember reads one object of a seed file and takes it in, unless something was wrong with it. The field leads from the
+// manifest's path to the path in the file, below base.
+func (s *Set) addMember(m member, read func(member) *gatehousev1.Object, field func(base, field string) string) {
+	before := len(m.doc.problems)
+	o := read(m)
+	if len(m.doc.problems) > before {
+		return
+	}
+	src := source{doc: m.doc, translate: func(f string) string { return field(m.field, f) }}
+	m.doc.problems = append(m.doc.problems, s.add(o, src)...)
 }
 
 // seedServerField finds a manifest's field in an entry of mcpServers, which knows no level for the transport.
@@ -108,14 +123,14 @@ func seedPolicyField(base, field string) string {
 }
 
 // seedSettingsField finds a manifest's field in defaults, or names the flag that it comes from.
-func seedSettingsField(base, field string) string {
+func seedSettingsField(field string) string {
 	switch field {
 	case "spec.denyOnMissingAgent":
-		return base + ".deny_on_missing_agent"
+		return "defaults.deny_on_missing_agent"
 	case "spec.defaultAgent":
 		return "--default-agent"
 	default:
-		return base
+		return "defaults"
 	}
 }
 
@@ -143,7 +158,7 @@ func seedServer(m member) *gatehousev1.Object {
 	switch {
 	case m.node.form != formMap:
 	case m.has("command") == m.has("url"):
-		m.complain("must have either command or url")
+		m.complain("must have either command or url, and not both")
 	case m.has("command"):
 		s.Transport = &gatehousev1.Server_Stdio{Stdio: stdio}
 		m.unused("a server with command", "headers")
