@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/gatehouse-mcp/gatehouse/cli/manifest"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -209,7 +210,7 @@ func (a *app) report(f *failure) {
 	}
 	fmt.Fprintln(a.io.Stderr, a.paint(a.io.Stderr, red, "gwctl:"), f.Error())
 	for _, d := range f.details {
-		fmt.Fprintln(a.io.Stderr, "  "+d.String())
+		fmt.Fprintln(a.io.Stderr, "  "+d.Error())
 	}
 	if f.hint != "" {
 		fmt.Fprintln(a.io.Stderr, "hint:", f.hint)
@@ -219,14 +220,14 @@ func (a *app) report(f *failure) {
 // reportJSON prints the error line of the contract.
 func (a *app) reportJSON(f *failure) {
 	type body struct {
-		Code    string   `json:"code"`
-		Message string   `json:"message"`
-		Hint    string   `json:"hint"`
-		Details []detail `json:"details"`
+		Code    string            `json:"code"`
+		Message string            `json:"message"`
+		Hint    string            `json:"hint"`
+		Details manifest.Problems `json:"details"`
 	}
 	b := body{Code: f.code, Message: f.Error(), Hint: f.hint, Details: f.details}
 	if b.Details == nil {
-		b.Details = []detail{}
+		b.Details = manifest.Problems{}
 	}
 	enc := json.NewEncoder(a.io.Stderr)
 	enc.SetEscapeHTML(false)

@@ -53,6 +53,33 @@ func newRoot(a *app) *cobra.Command {
 	root.SetOut(a.io.Stdout)
 	root.SetErr(a.io.Stderr)
 	a.globalFlags(root.PersistentFlags())
-	root.AddCommand()
+	root.AddCommand(helpTopics()...)
+	root.AddGroup(
+		&cobra.Group{ID: groupRun, Title: "Run it:"},
+		&cobra.Group{ID: groupChange, Title: "Change the configuration:"},
+		&cobra.Group{ID: groupLook, Title: "Look:"},
+		&cobra.Group{ID: groupKeep, Title: "Keep it safe:"},
+	)
+	inGroup(root, groupRun, newUpCommand(a), newStdioCommand(a), newDemoServerCommand(a))
+	inGroup(root, groupChange, newApplyCommand(a), newImportCommand(a), newDeleteCommand(a), newRollbackCommand(a), newKeyCommand(a))
+	inGroup(root, groupLook, newStatusCommand(a), newGetCommand(a), newDiffCommand(a), newHistoryCommand(a),
+		newExplainCommand(a), newValidateCommand(a), newCallCommand(a))
+	inGroup(root, groupKeep, newBackupCommand(a), newRestoreCommand(a))
+	root.AddCommand(newContextCommand(a), newVersionCommand(a))
 	return root
+}
+
+// The groups of the help text.
+const (
+	groupRun    = "run"
+	groupChange = "change"
+	groupLook   = "look"
+	groupKeep   = "keep"
+)
+
+func inGroup(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = group
+	}
+	root.AddCommand(commands...)
 }

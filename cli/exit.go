@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse-mcp/gatehouse/cli/manifest"
 )
 
 // The exit codes of gwctl. Scripts rely on them: `gwctl help exit-codes` prints the same table.
@@ -46,31 +49,6 @@ var exitOf = map[string]int{
 	codeValidation:      exitValidation,
 }
 
-// detail is one finding, with its place where it has one.
-type detail struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Column  int    `json:"column"`
-	Field   string `json:"field"`
-	Message string `json:"message"`
-}
-
-// String writes the finding as compilers do, so that editors can jump to it.
-func (d detail) String() string {
-	var b strings.Builder
-	if d.File != "" {
-		b.WriteString(d.File)
-		if d.Line > 0 {
-			fmt.Fprintf(&b, ":%d:%d", d.Line, d.Column)
-		}
-		b.WriteString(": ")
-	}
-	if d.Field != "" {
-		b.WriteString(d.Field + ": ")
-	}
-	return b.String() + d.Message
-}
-
 // failure is an error with all that a report of it needs. A quiet one sets the exit code and prints nothing, for
 // commands whose answer is the difference itself.
 type failure struct {
@@ -78,7 +56,7 @@ type failure struct {
 	exit    int
 	err     error
 	hint    string
-	details []detail
+	details manifest.Problems
 	quiet   bool
 }
 
@@ -117,15 +95,41 @@ func failureOf(ctx context.Context, err error) *failure {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fail(codeUnreachable, err, "--timeout gives it longer")
 	}
+	var problems manifest.Problems
+	if errors.As(err, &problems) {
+		return &failure{code: codeValidation, exit: exitValidation, err: errors.New(found(len(problems))), details: problems}
+	}
 	if s, ok := status.FromError(err); ok {
-		return failureOfStatus(s)
+		return failureOfStatus(s, errors.New(plain(err)))
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return fail(codeUsage, err, "")
 	}
 	return fail(codeInternal, err, "")
 }
 
+// found counts problems.
+func found(n int) string {
+	if n == 1 {
+		return "1 problem found"
+	}
+	return fmt.Sprintf("%d problems found", n)
+}
+
+// plain is an error's text without the dressing that gRPC gives to the status inside.
+func plain(err error) string {
+	var inner interface {
+		error
+		GRPCStatus() *status.Status
+	}
+	if !errors.As(err, &inner) {
+		return err.Error()
+	}
+	return strings.Replace(err.Error(), inner.Error(), inner.GRPCStatus().Message(), 1)
+}
+
 // failureOfStatus turns a refusal of the control plane into a failure; the inverse of its own table.
-func failureOfStatus(s *status.Status) *failure {
-	err := errors.New(s.Message())
+func failureOfStatus(s *status.Status, err error) *failure {
 	switch s.Code() {
 	case codes.InvalidArgument:
 		f := fail(codeValidation, err, "")
@@ -145,15 +149,15 @@ func failureOfStatus(s *status.Status) *failure {
 }
 
 // violations reads the fields that a refusal names: "servers/everything#spec.stdio.command".
-func violations(s *status.Status) []detail {
-	var out []detail
+func violations(s *status.Status) manifest.Problems {
+	var out manifest.Problems
 	for _, d := range s.Details() {
 		bad, ok := d.(*errdetails.BadRequest)
 		if !ok {
 			continue
 		}
 		for _, v := range bad.GetFieldViolations() {
-			out = append(out, detail{Field: v.GetField(), Message: v.GetDescription()})
+			out = append(out, manifest.Problem{Field: v.GetField(), Message: v.GetDescription()})
 		}
 	}
 	return out

@@ -1,14 +1,13 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 
-	"github.com/goccy/go-yaml"
+	"github.com/gatehouse-mcp/gatehouse/cli/manifest"
 )
 
 // The forms of output.
@@ -57,15 +56,11 @@ func writeJSON(w io.Writer, data any) error {
 	return nil
 }
 
-// writeYAML prints what writeJSON would, as YAML with the same order of keys.
+// writeYAML prints what writeJSON would, as YAML.
 func writeYAML(w io.Writer, data any) error {
-	var buf bytes.Buffer
-	if err := writeJSON(&buf, data); err != nil {
-		return err
-	}
-	out, err := yaml.JSONToYAML(buf.Bytes())
+	out, err := manifest.EncodeYAML(data)
 	if err != nil {
-		return fmt.Errorf("printing YAML: %w", err)
+		return err
 	}
 	_, err = w.Write(out)
 	return err

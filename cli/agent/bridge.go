@@ -1,0 +1,241 @@
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// maxInFlight bounds the requests that a bridge has under way; more wait in the pipe.
+const maxInFlight = 64
+
+// metaVersion is where a modern request names its protocol version.
+const metaVersion = "io.modelcontextprotocol/protocolVersion"
+
+// bridge carries one client's messages, one a line, to a gateway, and the answers back.
+type bridge struct {
+	client *Client
+	calls  sync.WaitGroup
+	slots  chan struct{} // one for each request under way
+
+	mu  sync.Mutex // guards out
+	out io.Writer
+
+	// session and version are set by the answer to initialize, before any other request is sent.
+	session string
+	version string
+}
+
+// Bridge serves MCP on a pair of streams by a gateway, until in ends or ctx does. Each message goes as its own request;
+// initialize goes alone, since what follows needs its answer. At the end it waits for what is under way and gives the
+// session back.
+func (c *Client) Bridge(ctx context.Context, in io.Reader, out io.Writer) error {
+	b := &bridge{client: c, out: out, slots: make(chan struct{}, maxInFlight)}
+	lines := make(chan []byte)
+	ended := make(chan error, 1)
+	go func() { ended <- readLines(ctx, in, lines) }() // a read of a pipe cannot be cancelled: it ends with the process
+	defer b.calls.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-ended:
+			b.calls.Wait()
+			return errors.Join(err, b.endSession(ctx))
+		case line := <-lines:
+			if err := b.take(ctx, line); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// readLines hands lines over until the stream ends.
+func readLines(ctx context.Context, in io.Reader, lines chan<- []byte) error {
+	r := bufio.NewReader(in)
+	for {
+		line, err := r.ReadBytes('\n')
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			select {
+			case lines <- line:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading standard input: %w", err)
+		}
+	}
+}
+
+// take sends one message on its way. Only requests other than initialize run beside the others.
+func (b *bridge) take(ctx context.Context, line []byte) error {
+	m, err := mcp.ScanMessage(line)
+	if err != nil {
+		return b.refuse(m.ID, mcp.CodeInvalidRequest, err.Error())
+	}
+	if m.Kind != mcp.Request || m.Method == "initialize" {
+		return b.forward(ctx, line, m, b.header(m))
+	}
+	header := b.header(m)
+	select {
+	case b.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	b.calls.Go(func() {
+		defer func() { <-b.slots }()
+		// A client that no longer reads is noticed by the reader of its other end.
+		_ = b.forward(ctx, line, m, header)
+	})
+	return nil
+}
+
+// forward posts a message and writes what comes back. What goes wrong on the way answers a request; a notification has
+// nobody to tell.
+func (b *bridge) forward(ctx context.Context, line []byte, m mcp.Message, header http.Header) error {
+	resp, err := b.client.post(ctx, line, header)
+	if err != nil {
+		return b.refuse(m.ID, mcp.CodeInternalError, "gateway cannot be reached: "+err.Error())
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusAccepted {
+		return nil
+	}
+	if resp.StatusCode != http.StatusOK && resp.Header.Get("Content-Type") != "application/json" {
+		return b.refuse(m.ID, mcp.CodeInternalError, statusError(resp).Error())
+	}
+	return b.relay(resp, m)
+}
+
+// relay writes the messages of an answer. A body that is no JSON-RPC message is a refusal in other words.
+func (b *bridge) relay(resp *http.Response, m mcp.Message) error {
+	err := messages(resp, func(message []byte) error {
+		answer, err := mcp.ScanMessage(message)
+		if err != nil {
+			return b.refuse(m.ID, mcp.CodeInternalError, refusalText(resp.StatusCode, message))
+		}
+		if m.Method == "initialize" && answer.Result != nil {
+			b.session, b.version = resp.Header.Get(mcp.HeaderSession), versionOf(answer.Result)
+		}
+		return b.write(message)
+	})
+	if err != nil {
+		return b.refuse(m.ID, mcp.CodeInternalError, "reading the gateway's answer: "+err.Error())
+	}
+	return nil
+}
+
+// refusalText is the message of a JSON body that is no MCP message, such as that of a 401.
+func refusalText(code int, body []byte) string {
+	var m struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &m) == nil && m.Error.Message != "" {
+		return m.Error.Message
+	}
+	return (&StatusError{Code: code}).Error()
+}
+
+// header is what HTTP needs besides the body: the session of the legacy era, the routing headers of the modern one.
+func (b *bridge) header(m mcp.Message) http.Header {
+	h := make(http.Header)
+	version, name := routing(m.Params)
+	if version == "" {
+		if m.Method != "initialize" && b.session != "" {
+			h.Set(mcp.HeaderSession, b.session)
+			h.Set(mcp.HeaderVersion, b.version)
+		}
+		return h
+	}
+	h.Set(mcp.HeaderVersion, version)
+	if m.Method != "" {
+		h.Set(mcp.HeaderMethod, m.Method)
+	}
+	if name != "" {
+		h.Set(mcp.HeaderName, mcp.EncodeHeader(name))
+	}
+	return h
+}
+
+// routing reads from params what the modern era repeats in headers: the version, and the tool, prompt or resource.
+func routing(params []byte) (version, name string) {
+	var p struct {
+		Name string                     `json:"name"`
+		URI  string                     `json:"uri"`
+		Meta map[string]json.RawMessage `json:"_meta"`
+	}
+	if len(params) == 0 || json.Unmarshal(params, &p) != nil || json.Unmarshal(p.Meta[metaVersion], &version) != nil {
+		return "", ""
+	}
+	if p.Name == "" {
+		p.Name = p.URI
+	}
+	return version, p.Name
+}
+
+// versionOf is the protocol version that an answer to initialize settles on.
+func versionOf(result []byte) string {
+	var r struct {
+		Version string `json:"protocolVersion"`
+	}
+	if json.Unmarshal(result, &r) != nil {
+		return ""
+	}
+	return r.Version
+}
+
+// refuse answers a request with an error of the bridge's own; what has no id is not answered.
+func (b *bridge) refuse(id []byte, code int64, message string) error {
+	if id == nil {
+		return nil
+	}
+	return b.write(mcp.AppendError(nil, id, &mcp.Error{Code: code, Message: message}))
+}
+
+// write puts one message on one line.
+func (b *bridge) write(message []byte) error {
+	line := message
+	if bytes.ContainsAny(message, "\r\n") {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, message); err != nil {
+			return fmt.Errorf("writing answer: %w", err)
+		}
+		line = compact.Bytes()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, err := b.out.Write(append(bytes.Clone(line), '\n'))
+	return err
+}
+
+// endSession tells the gateway that the client is gone.
+func (b *bridge) endSession(ctx context.Context) error {
+	if b.session == "" {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, b.client.URL, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("ending session: %w", err)
+	}
+	req.Header.Set(mcp.HeaderSession, b.session)
+	b.client.authorize(req)
+	resp, err := b.client.http().Do(req)
+	if err != nil {
+		return fmt.Errorf("ending session: %w", err)
+	}
+	return resp.Body.Close()
+}

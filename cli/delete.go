@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-mcp/gatehouse/controlplane/config"
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+func newDeleteCommand(a *app) *cobra.Command {
+	var wait waitFlag
+	req := &gatehousev1.ApplyRequest{}
+	var base int64
+	cmd := &cobra.Command{
+		Use:               "delete KIND/NAME…",
+		Short:             "delete objects, all of them or none, as one revision",
+		Example:           "  gwctl delete servers/postgres policies/backend --wait",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeReferences,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, ref := range args {
+				if _, _, err := config.ParseRef(ref); err != nil {
+					return fail(codeUsage, err, "")
+				}
+			}
+			req.Delete, req.Author = args, a.author()
+			if cmd.Flags().Changed("base") {
+				req.Base = &base
+			}
+			return a.commit(cmd.Context(), req, commitOptions{wait: wait})
+		},
+	}
+	cmd.Flags().BoolVar(&req.DryRun, "dry-run", false, "do everything but the commit")
+	cmd.Flags().Int64Var(&base, "base", 0, "refuse unless this is the newest revision")
+	messageFlag(cmd, &req.Message)
+	wait.declare(cmd)
+	return cmd
+}

@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-mcp/gatehouse/cli/demo"
+)
+
+func newDemoServerCommand(a *app) *cobra.Command {
+	var addr string
+	cmd := &cobra.Command{
+		Use:   "demo-server",
+		Short: "run a small MCP server to try things with",
+		Long: "demo-server speaks MCP on standard input and output. Its tools are echo(message), add(a, b), now(),\n" +
+			"fail(message) and slow(ms).",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if addr == "" {
+				return demo.Serve(cmd.Context(), a.io.Stdin, a.io.Stdout)
+			}
+			return demo.ServeHTTP(cmd.Context(), addr, func(url string) {
+				fmt.Fprintln(a.io.Stderr, "demo server at", url)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&addr, "http", "", "serve Streamable HTTP at this loopback address instead")
+	return cmd
+}

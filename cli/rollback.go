@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+)
+
+func newRollbackCommand(a *app) *cobra.Command {
+	var base int64
+	var message string
+	var wait waitFlag
+	cmd := &cobra.Command{
+		Use:               "rollback REVISION",
+		Short:             "bring the configuration of an older revision back, as a new revision",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeRevisions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := parseRevision(args[0])
+			if err != nil {
+				return err
+			}
+			req := &gatehousev1.RollbackRequest{Revision: n, Author: a.author(), Message: message}
+			if cmd.Flags().Changed("base") {
+				req.Base = &base
+			}
+			return a.rollback(cmd.Context(), req, wait)
+		},
+	}
+	cmd.Flags().Int64Var(&base, "base", 0, "refuse unless this is the newest revision")
+	messageFlag(cmd, &message)
+	wait.declare(cmd)
+	return cmd
+}
+
+// rollback commits an old configuration anew and, where asked, waits for the proxies.
+func (a *app) rollback(ctx context.Context, req *gatehousev1.RollbackRequest, wait waitFlag) error {
+	client, err := a.admin()
+	if err != nil {
+		return err
+	}
+	bounded, cancel := a.within(ctx)
+	defer cancel()
+	resp, err := client.Rollback(bounded, req)
+	if err != nil {
+		return err
+	}
+	return a.finish(ctx, newApplied(resp), wait)
+}
+
+// parseRevision reads the number of a revision, with or without the kind before it.
+func parseRevision(s string) (int64, error) {
+	n, err := strconv.ParseInt(trimKind(s, "revisions"), 10, 64)
+	if err != nil || n < 1 {
+		return 0, usagef("%s is no revision: want a number from 1", s)
+	}
+	return n, nil
+}

@@ -1,0 +1,147 @@
+package up
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// settle is how long after the first sign of a change the files are read, so that an editor can finish.
+	settleTime = 40 * time.Millisecond
+	// glance is how often the files are looked at without any sign: file systems on networks give none.
+	glance = time.Second
+)
+
+// watcher tells when files may have changed. It watches folders rather than files, since most editors put a new file in
+// the old one's place, and mounted volumes swap a link beside it.
+type watcher struct {
+	fs      *fsnotify.Watcher
+	paths   []string
+	watched map[string]bool
+	last    string // the state of the files that was last told
+}
+
+// newWatcher begins to watch, so that no change after it is missed.
+func newWatcher(paths []string) (*watcher, error) {
+	fs, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("watching files: %w", err)
+	}
+	w := &watcher{fs: fs, paths: paths, watched: make(map[string]bool)}
+	w.arm()
+	w.last = w.state()
+	return w, nil
+}
+
+// run calls changed after each change of the files, and for each signal to read them anyway, until ctx ends.
+func (w *watcher) run(ctx context.Context, again <-chan os.Signal, changed func()) error {
+	tick := time.NewTicker(glance)
+	defer tick.Stop()
+	settled := time.NewTimer(settleTime)
+	settled.Stop()
+	waiting := false
+	for {
+		select {
+		case <-ctx.Done():
+			return w.fs.Close()
+		case <-w.fs.Events:
+			if !waiting {
+				waiting = true
+				settled.Reset(settleTime)
+			}
+			continue
+		case <-w.fs.Errors: // events were lost: look
+		case <-tick.C:
+		case <-settled.C:
+			waiting = false
+		case <-again:
+			w.last = ""
+		}
+		w.look(changed)
+	}
+}
+
+// look compares the files with how they last were. A new state is remembered before it is told: what changes meanwhile is
+// then a new one.
+func (w *watcher) look(changed func()) {
+	w.arm()
+	now := w.state()
+	if now == w.last {
+		return
+	}
+	w.last = now
+	changed()
+}
+
+// arm watches the folders of the paths and of what they lead to. Links may lead elsewhere since the last time.
+func (w *watcher) arm() {
+	for _, p := range w.paths {
+		for _, dir := range folders(p) {
+			if w.watched[dir] && w.watches(dir) {
+				continue
+			}
+			// A folder that is not there is looked for again at every glance.
+			w.watched[dir] = w.fs.Add(dir) == nil
+		}
+	}
+}
+
+// watches says whether a folder is still watched: one that was removed and made anew is not.
+func (w *watcher) watches(dir string) bool {
+	for _, d := range w.fs.WatchList() {
+		if d == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// folders are those in which a change of a path can show: its own, that of the file it leads to, and itself if it is one.
+func folders(path string) []string {
+	out := []string{filepath.Dir(path)}
+	if real, err := filepath.EvalSymlinks(path); err == nil && real != filepath.Clean(path) {
+		out = append(out, filepath.Dir(real))
+	}
+	if stat, err := os.Stat(path); err == nil && stat.IsDir() {
+		out = append(out, path)
+	}
+	return out
+}
+
+// state is equal for two looks at unchanged files.
+func (w *watcher) state() string {
+	var b strings.Builder
+	for _, p := range w.paths {
+		describe(&b, p)
+		entries, err := os.ReadDir(p)
+		if err != nil {
+			continue // a file, or nothing
+		}
+		for _, e := range entries {
+			describe(&b, filepath.Join(p, e.Name()))
+		}
+	}
+	return b.String()
+}
+
+// describe writes what tells one content of a file from another: where it lies, its size and its time.
+func describe(b *strings.Builder, path string) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		fmt.Fprintf(b, "%s %t\n", path, errors.Is(err, os.ErrNotExist))
+		return
+	}
+	stat, err := os.Stat(real)
+	if err != nil || stat.IsDir() {
+		fmt.Fprintf(b, "%s folder %v\n", real, err)
+		return
+	}
+	fmt.Fprintf(b, "%s %d %d\n", real, stat.Size(), stat.ModTime().UnixNano())
+}
