@@ -22,6 +22,7 @@ type buffer struct {
 type memory struct {
 	buffers sync.Pool
 	answers sync.Pool
+	readers sync.Pool
 }
 
 func (m *memory) take() *buffer {
@@ -49,6 +50,22 @@ func (m *memory) takeAnswer() chan answer {
 
 // giveAnswer takes back a channel that is empty and that nobody else holds.
 func (m *memory) giveAnswer(c chan answer) { m.answers.Put(c) }
+
+// eventBytes is the size of the reader of an event stream; longer lines take several reads.
+const eventBytes = 8 << 10
+
+func (m *memory) takeReader(in io.Reader) *bufio.Reader {
+	if r, ok := m.readers.Get().(*bufio.Reader); ok {
+		r.Reset(in)
+		return r
+	}
+	return bufio.NewReaderSize(in, eventBytes)
+}
+
+func (m *memory) giveReader(r *bufio.Reader) {
+	r.Reset(nil)
+	m.readers.Put(r)
+}
 
 // longLineError says that a line was over the limit and has been skipped.
 type longLineError struct {

@@ -156,7 +156,7 @@ func (k *catalogueCache) read(ctx context.Context) (*Catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &listReader{up: k.up, call: l.call, modernHTTP: l.mirrors(), seen: make(map[string]bool)}
+	r := &listReader{up: k.up, call: l.call, modernHTTP: l.mirrorsParams(), seen: make(map[string]bool)}
 	if err := r.readAll(ctx); err != nil {
 		return nil, err
 	}

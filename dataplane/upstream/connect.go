@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
@@ -73,6 +74,8 @@ func (d *dialer) open(ctx context.Context, r *resolver) (conn, *hello, error) {
 	switch spec := d.spec.GetTransport().(type) {
 	case *gatehousev1.Server_Stdio:
 		return d.openStdio(ctx, r, spec.Stdio)
+	case *gatehousev1.Server_Http:
+		return d.openHTTP(ctx, r, spec.Http)
 	}
 	return nil, nil, errors.New("has no transport")
 }
@@ -94,6 +97,44 @@ func (d *dialer) openStdio(ctx context.Context, r *resolver, spec *gatehousev1.S
 		return nil, nil, err
 	}
 	return d.greet(ctx, c)
+}
+
+// openHTTP connects over the transport that the definition names. Where it names none, the older one is tried after the
+// newer one was refused.
+func (d *dialer) openHTTP(ctx context.Context, r *resolver, spec *gatehousev1.Http) (conn, *hello, error) {
+	e, err := d.newEndpoint(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	named := spec.GetTransport() != gatehousev1.HttpTransport_HTTP_TRANSPORT_UNSPECIFIED
+	old := spec.GetTransport() == gatehousev1.HttpTransport_HTTP_TRANSPORT_SSE
+	if old || !named && slices.Contains(strings.Split(e.url.Load().Path, "/"), "sse") {
+		return d.openSSE(ctx, e)
+	}
+	c, h, err := d.greet(ctx, &httpConn{endpoint: e, headers: d.headers})
+	if err == nil || named || !oldTransport(err) {
+		return c, h, err
+	}
+	if e, again := d.newEndpoint(ctx, r); again == nil {
+		if c, h, again := d.openSSE(ctx, e); again == nil {
+			return c, h, nil
+		}
+	}
+	return nil, nil, err // the first refusal says more
+}
+
+// openSSE connects over HTTP+SSE, which exists in the legacy era alone.
+func (d *dialer) openSSE(ctx context.Context, e *endpoint) (conn, *hello, error) {
+	c, err := dialSSE(ctx, e)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := d.initialize(ctx, c)
+	if err != nil {
+		c.close()
+		return nil, nil, err
+	}
+	return c, h, nil
 }
 
 // greet performs the handshake over a new connection, which it closes if that does not work out.

@@ -1,8 +1,340 @@
 package upstream
 
-// statusError is an HTTP answer that is no JSON-RPC message.
-type statusError struct{ status int }
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
 
-func (e *statusError) Error() string        { return "" }
-func (e *statusError) legacyEvidence() bool { return false }
-func (l *link) mirrors() bool               { return false }
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+const (
+	lingerTime  = 20 * time.Millisecond // for the end of a stream whose answer has come
+	resumePause = time.Second           // before a broken stream is opened again, where the server names no other time
+	longPause   = 30 * time.Second
+	maxResumes  = 5
+)
+
+// errEarly says that a stream ended before the answer came.
+var errEarly = errors.New("ended its stream before the answer")
+
+// httpConn is a connection over Streamable HTTP (MCP 2025-11-25 and 2026-07-28, basic/transports). Each request is a POST
+// whose answer is a JSON body or an event stream. In the legacy era it may have a session; in the modern era it is
+// nothing but the knowledge of the era.
+type httpConn struct {
+	*endpoint
+	ids     atomic.Int64
+	headers func(*mcp.Call) map[string]string
+	lingers atomic.Bool // the server keeps streams open after the answer, so waiting for their end is no use
+}
+
+func (c *httpConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
+	said, id := c.said.Load(), c.ids.Add(1)
+	body, err := said.appendRequest(make([]byte, 0, len(call.Params)+256), id, call)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := c.exchange(ctx, &exchange{said: said, id: id, call: call, body: body})
+	if err != nil && ctx.Err() != nil {
+		c.cancelCall(said, id, call.Method)
+		return nil, ended(ctx, c.name)
+	}
+	return reply, err
+}
+
+// exchange is one request and its answer.
+type exchange struct {
+	said *spoken
+	id   int64
+	call *mcp.Call
+	body []byte
+}
+
+func (c *httpConn) exchange(ctx context.Context, x *exchange) (*mcp.Reply, error) {
+	resp, err := c.do(ctx, http.MethodPost, c.headersOf(x), x.body)
+	if err != nil {
+		return nil, c.broken(ctx, err)
+	}
+	defer resp.Body.Close()
+	if x.call.Method == "initialize" {
+		if id := resp.Header.Get(mcp.HeaderSession); id != "" {
+			c.session.Store(&id)
+		}
+	}
+	if resp.StatusCode == http.StatusOK && isType(resp, "text/event-stream") {
+		return c.stream(ctx, x, resp)
+	}
+	buf, err := c.read(resp)
+	if err != nil {
+		return nil, c.broken(ctx, err)
+	}
+	return c.body(x, resp, buf)
+}
+
+// headersOf returns the headers of a request: those of the connection, and in the modern era those that mirror the body.
+func (c *httpConn) headersOf(x *exchange) http.Header {
+	if x.said.era == mcp.Legacy {
+		return x.said.post
+	}
+	h := maps.Clone(x.said.post)
+	h[mcp.HeaderMethod] = []string{x.call.Method}
+	if x.call.Name != "" {
+		h[mcp.HeaderName] = []string{mcp.EncodeHeader(x.call.Name)}
+	}
+	for k, v := range c.headers(x.call) {
+		h.Set(k, v)
+	}
+	return h
+}
+
+// isType says whether an answer's content is of a media type, given in lower case.
+func isType(resp *http.Response, want string) bool {
+	have := resp.Header.Get("Content-Type")
+	if strings.HasPrefix(have, want) && (len(have) == len(want) || have[len(want)] == ';') {
+		return true
+	}
+	have, _, err := mime.ParseMediaType(have)
+	return err == nil && have == want
+}
+
+// body deals with an answer that is no stream; the buffer is its content.
+func (c *httpConn) body(x *exchange, resp *http.Response, buf *buffer) (*mcp.Reply, error) {
+	if x.said.session != "" && c.forgot(resp.StatusCode, buf.b) {
+		buf.free()
+		c.hooks.changed() // it may have been restarted
+		c.lose()
+		return nil, notExecuted(c.name, "no longer knows the session")
+	}
+	if isType(resp, "application/json") {
+		msg, err := mcp.ScanMessage(buf.b)
+		switch {
+		case err == nil && answers(msg, x.id, resp.StatusCode):
+			return answer{msg: msg, buf: buf}.reply(c.name)
+		case resp.StatusCode == http.StatusOK && err == nil:
+			err = errors.New("it answers another request")
+		}
+		if resp.StatusCode == http.StatusOK {
+			buf.free()
+			return nil, invalid(c.name, "sent an answer that is none: %w", err)
+		}
+	}
+	defer buf.free()
+	return nil, c.status(resp, buf.b)
+}
+
+// answers says whether a message is the response to a request. An error without an id counts where the status says that
+// the request was refused, since the server may not have read that far.
+func answers(msg mcp.Message, id int64, status int) bool {
+	if msg.Kind != mcp.Response {
+		return false
+	}
+	if msg.ID == nil {
+		return status >= 400
+	}
+	have, ok := parseID(msg.ID)
+	return ok && have == id
+}
+
+// forgot says whether the server refused a request for its session id. The status for that is 404; servers made after
+// the SDKs' examples answer 400 instead, and say so in words.
+func (c *httpConn) forgot(status int, body []byte) bool {
+	return status == http.StatusNotFound ||
+		status == http.StatusBadRequest && len(body) < 4<<10 && bytes.Contains(bytes.ToLower(body), []byte("session"))
+}
+
+// stream reads an event stream until the answer comes. In the legacy era a stream that breaks is taken up again where the
+// server numbered its events (MCP 2025-11-25, basic/transports §Resumability).
+func (c *httpConn) stream(ctx context.Context, x *exchange, resp *http.Response) (*mcp.Reply, error) {
+	body := resp.Body
+	for resumes := 0; ; resumes++ {
+		in := newEventReader(body, c.mem, c.cfg.MaxMessageBytes)
+		reply, err := c.await(in, x.id)
+		c.drain(body)
+		body.Close()
+		in.close()
+		switch {
+		case !errors.Is(err, errEarly):
+			return reply, err
+		case in.lastID == "" || x.said.era == mcp.Modern || resumes == maxResumes:
+			return nil, c.broken(ctx, err)
+		}
+		if body, err = c.resume(ctx, in); err != nil {
+			return nil, c.broken(ctx, err)
+		}
+	}
+}
+
+// await reads events until one answers a request.
+func (c *httpConn) await(in *eventReader, id int64) (*mcp.Reply, error) {
+	for {
+		ev, err := in.next()
+		switch {
+		case errors.Is(err, errTooBig):
+			return nil, invalid(c.name, "sent an answer that is too big: %w", err)
+		case err != nil:
+			return nil, errEarly
+		}
+		msg, err := mcp.ScanMessage(ev.data.b)
+		switch {
+		case err != nil:
+			ev.data.free()
+			return nil, invalid(c.name, "sent an event that is no message: %w", err)
+		case msg.Kind != mcp.Response:
+			c.hear(msg)
+			ev.data.free()
+		case !answers(msg, id, http.StatusOK):
+			ev.data.free()
+			return nil, invalid(c.name, "answered a request that was not asked on this stream: %w", errWrongID)
+		default:
+			return answer{msg: msg, buf: ev.data}.reply(c.name)
+		}
+	}
+}
+
+var errWrongID = errors.New("wrong id")
+
+// hear deals with what a server says on its own.
+func (c *httpConn) hear(msg mcp.Message) {
+	if msg.Kind == mcp.Request {
+		c.postBeside(appendServerReply(nil, msg))
+		return
+	}
+	noticed(msg.Method, c.hooks)
+}
+
+// drain reads a stream to its end, which mostly is there already, so that the TCP connection can be used again.
+func (c *httpConn) drain(body io.ReadCloser) {
+	if c.lingers.Load() {
+		return
+	}
+	timer := time.AfterFunc(lingerTime, func() {
+		c.lingers.Store(true)
+		body.Close()
+	})
+	defer timer.Stop()
+	io.Copy(io.Discard, io.LimitReader(body, 4<<10)) // an error means that there is no connection to keep
+}
+
+// resume opens a stream again, after its last event.
+func (c *httpConn) resume(ctx context.Context, in *eventReader) (io.ReadCloser, error) {
+	pause := resumePause
+	if in.retry > 0 {
+		pause = min(in.retry, longPause)
+	}
+	if !sleep(ctx, pause) {
+		return nil, ctx.Err()
+	}
+	return c.open(ctx, in.lastID)
+}
+
+// open opens a stream with GET, after an event if one is named.
+func (c *httpConn) open(ctx context.Context, lastID string) (io.ReadCloser, error) {
+	h := c.said.Load().get
+	if lastID != "" {
+		h = maps.Clone(h)
+		h["Last-Event-Id"] = []string{lastID}
+	}
+	resp, err := c.do(ctx, http.MethodGet, h, nil)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK || !isType(resp, "text/event-stream") {
+		resp.Body.Close()
+		return nil, &statusError{resp.StatusCode}
+	}
+	return resp.Body, nil
+}
+
+// listen keeps the stream open on which a legacy server says what belongs to no request, until ctx ends. Servers need not
+// offer it.
+func (c *httpConn) listen(ctx context.Context) {
+	pause, lastID := newPause(), ""
+	for ctx.Err() == nil {
+		body, err := c.open(ctx, lastID)
+		var status *statusError
+		if errors.As(err, &status) && status.status < 500 {
+			return
+		}
+		if err == nil {
+			lastID = c.hearAll(body)
+			pause.Reset()
+		}
+		sleep(ctx, pause.NextBackOff())
+	}
+}
+
+// hearAll reads a stream to its end and returns its last event's id.
+func (c *httpConn) hearAll(body io.ReadCloser) string {
+	defer body.Close()
+	in := newEventReader(body, c.mem, c.cfg.MaxMessageBytes)
+	defer in.close()
+	for {
+		ev, err := in.next()
+		if err != nil {
+			return in.lastID
+		}
+		if msg, err := mcp.ScanMessage(ev.data.b); err == nil {
+			c.hear(msg)
+		}
+		ev.data.free()
+	}
+}
+
+// sleep says whether d has passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// cancelCall tells a legacy server that nobody waits any more: there, closing the stream does not say so. A modern one
+// has seen the stream close.
+func (c *httpConn) cancelCall(said *spoken, id int64, method string) {
+	if said.era == mcp.Legacy && method != "initialize" {
+		c.postBeside(mcp.AppendNotification(nil, "notifications/cancelled", cancelParams(id)))
+	}
+}
+
+// close ends the session, if there is one, and waits for what runs beside the calls. Calls under way end with their own
+// contexts.
+func (c *httpConn) close() {
+	if said := c.said.Load(); said.session != "" && !c.isLost() {
+		c.goodbye(said)
+	}
+	c.lose()
+	c.cancel()
+	c.beside.wait()
+}
+
+func (e *endpoint) isLost() bool {
+	select {
+	case <-e.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// goodbye deletes the session; a server may refuse that.
+func (c *httpConn) goodbye(said *spoken) {
+	ctx, cancel := context.WithTimeout(c.ctx, goodbyeTime)
+	defer cancel()
+	resp, err := c.do(ctx, http.MethodDelete, said.get, nil)
+	if err != nil {
+		c.log.Debug("session was not deleted", "reason", err)
+		return
+	}
+	resp.Body.Close()
+}

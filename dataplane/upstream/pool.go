@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"context"
 	"maps"
 	"net"
 	"net/http"
@@ -164,12 +163,4 @@ func (p *Pool) Close() error {
 	p.tasks.Wait()
 	p.http.CloseIdleConnections()
 	return nil
-}
-
-// listen hears what a server has to say on its own until ctx ends, so that its catalogue stays true.
-func (u *Upstream) listen(ctx context.Context, l *link) {
-	if !l.hello.listChanged {
-		return
-	}
-	l.listen(ctx)
 }

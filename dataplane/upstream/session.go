@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
 // link is a connection after its handshake.
@@ -24,6 +26,12 @@ func (l *link) alive() bool {
 	default:
 		return true
 	}
+}
+
+// mirrorsParams says whether requests have headers that mirror parameters.
+func (l *link) mirrorsParams() bool {
+	_, http := l.conn.(*httpConn)
+	return http && l.hello.era == mcp.Modern
 }
 
 // owner is whom a session belongs to: empty for the one that all share.

@@ -32,7 +32,7 @@ type stdioConn struct {
 	proc  *process
 
 	said    atomic.Pointer[hello]
-	waiters waiters
+	inbox   inbox
 	out     chan *buffer
 	closing atomic.Bool
 	gone    chan struct{} // closed by the reader when nothing more can come
@@ -50,6 +50,7 @@ func dialStdio(d *dialer, p program) (*stdioConn, error) {
 		out: make(chan *buffer, outgoing), gone: make(chan struct{}),
 	}
 	c.said.Store(new(hello))
+	c.inbox = inbox{name: c.name, mem: c.mem, log: c.log, hooks: c.hooks, respond: c.offer}
 	c.tasks.Go(c.write)
 	c.tasks.Go(c.read)
 	return c, nil
@@ -65,19 +66,19 @@ func (c *stdioConn) listen(context.Context) {}
 func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
 	wait := c.mem.takeAnswer()
 	defer c.mem.giveAnswer(wait)
-	id, err := c.waiters.add(wait)
+	id, err := c.inbox.waiters.add(wait)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.request(ctx, id, call); err != nil {
-		c.waiters.drop(id, wait)
+		c.inbox.waiters.drop(id, wait)
 		return nil, err
 	}
 	select {
 	case a := <-wait:
 		return a.reply(c.name)
 	case <-ctx.Done():
-		c.waiters.drop(id, wait)
+		c.inbox.waiters.drop(id, wait)
 		c.cancel(id, call.Method)
 		return nil, ended(ctx, c.name)
 	}
@@ -123,14 +124,14 @@ func (c *stdioConn) send(ctx context.Context, buf *buffer) error {
 }
 
 // offer is send for messages that nobody waits for: they are dropped where the child does not read.
-func (c *stdioConn) offer(buf *buffer, what string) {
+func (c *stdioConn) offer(buf *buffer) {
 	oneLine(buf.b)
 	buf.b = append(buf.b, '\n')
 	select {
 	case c.out <- buf:
 	default:
 		buf.free()
-		c.log.Warn("server does not read; message dropped", "message", what)
+		c.log.Warn("server does not read; message dropped")
 	}
 }
 
@@ -142,7 +143,7 @@ func (c *stdioConn) cancel(id int64, method string) {
 	}
 	buf := c.mem.take()
 	buf.b = mcp.AppendNotification(buf.b, "notifications/cancelled", cancelParams(id))
-	c.offer(buf, "notifications/cancelled")
+	c.offer(buf)
 }
 
 func cancelParams(id int64) []byte {
@@ -199,61 +200,13 @@ func (c *stdioConn) read() {
 		var long *longLineError
 		switch {
 		case err == nil:
-			c.receive(buf)
+			c.inbox.receive(buf)
 		case errors.As(err, &long):
 			c.refuse(long)
 		default:
 			c.finish()
 			return
 		}
-	}
-}
-
-// receive deals with one line.
-func (c *stdioConn) receive(buf *buffer) {
-	if len(buf.b) == 0 {
-		buf.free()
-		return
-	}
-	msg, err := mcp.ScanMessage(buf.b)
-	if err != nil {
-		c.garbled(buf, msg, err)
-		return
-	}
-	switch msg.Kind {
-	case mcp.Response:
-		c.answer(msg, buf)
-		return
-	case mcp.Request:
-		out := c.mem.take()
-		out.b = appendServerReply(out.b, msg)
-		c.offer(out, "response to "+msg.Method)
-	case mcp.Notification:
-		noticed(msg.Method, c.hooks)
-	}
-	buf.free()
-}
-
-func (c *stdioConn) answer(msg mcp.Message, buf *buffer) {
-	id, ok := parseID(msg.ID)
-	if wait := c.waiters.take(id); ok && wait != nil {
-		wait <- answer{msg: msg, buf: buf}
-		return
-	}
-	c.log.Debug("response to no request dropped", "id", string(msg.ID)) // usual after a cancel
-	buf.free()
-}
-
-// garbled deals with a line that is no message: where it answers a call, that call ends; else it is what servers print.
-func (c *stdioConn) garbled(buf *buffer, msg mcp.Message, why error) {
-	defer buf.free()
-	id, ok := parseID(msg.ID)
-	if !ok && buf.b[0] == '{' {
-		id, ok = guessID(buf.b)
-	}
-	c.log.Debug("line on standard output is no message", "bytes", len(buf.b), "reason", why)
-	if ok {
-		c.failOne(id, invalid(c.name, "sent an answer that cannot be read: %w", why))
 	}
 }
 
@@ -265,13 +218,7 @@ func (c *stdioConn) refuse(long *longLineError) {
 	}
 	c.log.Warn("message over the limit skipped", "limit", long.limit, "matched", ok)
 	if ok {
-		c.failOne(id, invalid(c.name, "sent an answer that is too big: %w", long))
-	}
-}
-
-func (c *stdioConn) failOne(id int64, err error) {
-	if wait := c.waiters.take(id); wait != nil {
-		wait <- answer{err: err}
+		c.inbox.fail(id, invalid(c.name, "sent an answer that is too big: %w", long))
 	}
 }
 
@@ -289,7 +236,7 @@ func (c *stdioConn) finish() {
 		}
 	}
 	err := unavailable(c.name, how)
-	c.waiters.fail(err, notExecuted(c.name, how))
+	c.inbox.waiters.fail(err, notExecuted(c.name, how))
 	if !c.closing.Load() {
 		c.proc.kill()
 		c.hooks.down(err)
@@ -301,21 +248,4 @@ func (c *stdioConn) close() {
 	c.closing.Store(true)
 	c.proc.stop(c.cfg.StopGrace)
 	c.tasks.Wait()
-}
-
-// noticed acts on a server's notification, of whatever transport.
-func noticed(method string, h hooks) {
-	if method == "notifications/tools/list_changed" {
-		h.changed()
-	}
-}
-
-// appendServerReply answers a server's request: we declare no capability, so it may ask nothing but ping.
-func appendServerReply(dst []byte, msg mcp.Message) []byte {
-	if msg.Method == "ping" {
-		return mcp.AppendResponse(dst, msg.ID, []byte("{}"))
-	}
-	return mcp.AppendError(dst, msg.ID, &mcp.Error{
-		Code: mcp.CodeMethodNotFound, Message: "the gateway does not offer " + msg.Method,
-	})
 }

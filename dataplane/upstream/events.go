@@ -1,0 +1,127 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// event is one server-sent event.
+type event struct {
+	name string // empty means message
+	data *buffer
+}
+
+// eventReader reads server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). Lines end with
+// LF or CRLF; a lone CR, which no known server sends, does not end one.
+type eventReader struct {
+	in     *bufio.Reader
+	mem    *memory
+	limit  int
+	lastID string
+	retry  time.Duration // what the server asks to wait before the stream is opened again; 0 where it did not
+}
+
+func newEventReader(in io.Reader, mem *memory, limit int) *eventReader {
+	return &eventReader{in: mem.takeReader(in), mem: mem, limit: limit}
+}
+
+// close gives the reader's memory back.
+func (r *eventReader) close() { r.mem.giveReader(r.in) }
+
+// next returns the next event that has data; its buffer is the caller's. What stands before the end of the stream counts
+// as an event, since some servers leave out the last empty line.
+func (r *eventReader) next() (event, error) {
+	ev := event{data: r.mem.take()}
+	begun := false // data may be there and be empty
+	for {
+		line, more, err := r.line()
+		switch {
+		case err != nil && len(ev.data.b) > 0 && errors.Is(err, io.EOF):
+			return ev, nil
+		case err != nil:
+			ev.data.free()
+			return event{}, err
+		case len(line) == 0 && len(ev.data.b) > 0:
+			return ev, nil
+		case len(line) == 0:
+			ev.name, begun = "", false
+			continue
+		}
+		if begun, err = r.field(&ev, line, begun); err == nil && more {
+			err = r.rest(&ev, line)
+		}
+		if err != nil {
+			ev.data.free()
+			return event{}, err
+		}
+	}
+}
+
+// line reads a line, or as much of it as fits; more says that the rest is still to be read.
+func (r *eventReader) line() (line []byte, more bool, err error) {
+	line, err = r.in.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return line, true, nil
+	case err != nil && len(line) == 0:
+		return nil, false, err
+	}
+	return bytes.TrimRight(line, "\r\n"), false, nil
+}
+
+var dataField = []byte("data") // never changed
+
+// field takes one field into the event. It returns whether the event has data.
+func (r *eventReader) field(ev *event, line []byte, begun bool) (bool, error) {
+	name, value, _ := bytes.Cut(line, []byte(":"))
+	value = bytes.TrimPrefix(value, []byte(" "))
+	switch string(name) {
+	case "data":
+		if begun {
+			ev.data.b = append(ev.data.b, '\n')
+		}
+		return true, r.add(ev, value)
+	case "event":
+		ev.name = string(value)
+	case "id":
+		r.lastID = string(value)
+	case "retry":
+		if ms, err := strconv.Atoi(string(value)); err == nil && ms >= 0 {
+			r.retry = time.Duration(ms) * time.Millisecond
+		}
+	}
+	return begun, nil
+}
+
+// rest reads the rest of a line that did not fit; only data may be that long.
+func (r *eventReader) rest(ev *event, line []byte) error {
+	data := bytes.HasPrefix(line, dataField)
+	for {
+		part, err := r.in.ReadSlice('\n')
+		more := errors.Is(err, bufio.ErrBufferFull)
+		if !more {
+			part = bytes.TrimRight(part, "\r\n")
+		}
+		if data {
+			if err := r.add(ev, part); err != nil {
+				return err
+			}
+		}
+		if !more {
+			return nil // an end of the stream shows with the next line
+		}
+	}
+}
+
+func (r *eventReader) add(ev *event, part []byte) error {
+	if len(ev.data.b)+len(part) > r.limit {
+		return fmt.Errorf("reading event: %w", errTooBig)
+	}
+	ev.data.b = append(ev.data.b, part...)
+	return nil
+}

@@ -1,0 +1,292 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+const (
+	maxRedirects = 3
+	goodbyeTime  = 2 * time.Second // for what nobody waits for: cancels, answers to requests, DELETE
+	maxBeside    = 64              // of those at the same time
+)
+
+// errTooBig says that a message is over the limit.
+var errTooBig = errors.New("message over the size limit")
+
+// statusError is an HTTP answer that holds no JSON-RPC response.
+type statusError struct{ status int }
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("answered HTTP %d %s", e.status, http.StatusText(e.status))
+}
+
+// legacyEvidence says whether a server that answers server/discover so may know initialize. Refused credentials and
+// overload are no evidence.
+func (e *statusError) legacyEvidence() bool {
+	switch e.status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return false
+	case http.StatusInternalServerError, http.StatusNotImplemented:
+		return true
+	}
+	return e.status >= 400 && e.status < 500
+}
+
+// oldTransport says whether a server that answers initialize so may speak HTTP+SSE (MCP 2025-11-25, basic/transports
+// §Backwards compatibility).
+func oldTransport(err error) bool {
+	var e *statusError
+	return errors.As(err, &e) && slices.Contains([]int{400, 404, 405}, e.status)
+}
+
+// spoken is how HTTP requests look since the last step of the handshake. It is never changed.
+type spoken struct {
+	*hello
+	post    http.Header
+	get     http.Header
+	session string
+}
+
+// endpoint sends HTTP requests to one URL, with the definition's headers.
+type endpoint struct {
+	name      string
+	cfg       *Config
+	mem       *memory
+	log       *slog.Logger
+	hooks     hooks
+	transport *http.Transport
+	static    http.Header
+	host      string // of the definition's headers; empty means the URL's
+
+	url     atomic.Pointer[url.URL]
+	session atomic.Pointer[string]
+	said    atomic.Pointer[spoken]
+
+	gone   chan struct{}
+	losing sync.Once
+	ctx    context.Context // of the connection: ends with it
+	cancel context.CancelFunc
+	beside beside
+}
+
+// newEndpoint prepares a connection to a server behind a URL; nothing is sent.
+func (d *dialer) newEndpoint(ctx context.Context, r *resolver) (*endpoint, error) {
+	u, err := url.Parse(r.expand(d.spec.GetHttp().GetUrl()))
+	headers := r.expandMap(d.spec.GetHttp().GetHeaders())
+	switch {
+	case r.err() != nil:
+		return nil, r.err()
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("has a url that is none of http or https")
+	}
+	e := &endpoint{
+		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, transport: d.http,
+		static: http.Header{"User-Agent": {"gatehouse/" + d.cfg.Version}}, gone: make(chan struct{}),
+	}
+	for k, v := range headers {
+		if e.static.Set(k, v); strings.EqualFold(k, "Host") {
+			e.host = v
+		}
+	}
+	e.url.Store(u)
+	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx)) // ctx bounds the handshake alone
+	e.speak(new(hello))
+	return e, nil
+}
+
+func (e *endpoint) lost() <-chan struct{} { return e.gone }
+
+func (e *endpoint) speak(h *hello) {
+	s := &spoken{hello: h, get: e.static.Clone()}
+	if h.version != "" {
+		s.get[mcp.HeaderVersion] = []string{h.version}
+	}
+	if id := e.session.Load(); id != nil && h.era == mcp.Legacy {
+		s.session = *id
+		s.get[mcp.HeaderSession] = []string{*id}
+	}
+	s.post = s.get.Clone()
+	s.get["Accept"] = []string{"text/event-stream"}
+	s.post["Accept"] = []string{"application/json, text/event-stream"}
+	s.post["Content-Type"] = []string{"application/json"}
+	e.said.Store(s)
+}
+
+// lose ends the connection.
+func (e *endpoint) lose() { e.losing.Do(func() { close(e.gone) }) }
+
+// do sends a request. Redirects are followed where they keep the method and the origin, so that the definition's headers
+// go nowhere else.
+func (e *endpoint) do(ctx context.Context, method string, header http.Header, body []byte) (*http.Response, error) {
+	for range maxRedirects {
+		resp, err := e.transport.RoundTrip(e.request(ctx, method, header, body))
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
+			return resp, nil
+		}
+		resp.Body.Close()
+		if err := e.follow(resp); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("redirects without end")
+}
+
+func (e *endpoint) request(ctx context.Context, method string, header http.Header, body []byte) *http.Request {
+	u := e.url.Load()
+	req := (&http.Request{
+		Method: method, URL: u, Host: u.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	if e.host != "" {
+		req.Host = e.host
+	}
+	if body != nil {
+		req.ContentLength = int64(len(body))
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	}
+	return req
+}
+
+// follow takes over the place that a redirect names.
+func (e *endpoint) follow(resp *http.Response) error {
+	from := e.url.Load()
+	to, err := from.Parse(resp.Header.Get("Location"))
+	if err != nil || to.Scheme != from.Scheme || to.Host != from.Host {
+		return errors.New("redirects to another origin")
+	}
+	e.url.Store(to)
+	return nil
+}
+
+// status makes an error of an answer that holds no response. Its body goes to the log alone.
+func (e *endpoint) status(resp *http.Response, body []byte) error {
+	e.log.Debug("server refused a request", "status", resp.StatusCode, "body", string(body[:min(len(body), 500)]))
+	kind := mcp.ErrUnavailable
+	if resp.StatusCode < 300 || resp.StatusCode >= 400 && resp.StatusCode < 500 && !troubled(resp.StatusCode) {
+		kind = mcp.ErrInvalidResponse
+	}
+	return fmt.Errorf("%w: server %s %w", kind, e.name, &statusError{resp.StatusCode})
+}
+
+// troubled says whether a status of a client's error speaks of the server's state.
+func troubled(status int) bool {
+	return slices.Contains([]int{401, 403, 404, 408, 421, 425, 429}, status)
+}
+
+// read reads a body whole, once, into a buffer of its size.
+func (e *endpoint) read(resp *http.Response) (*buffer, error) {
+	limit := e.cfg.MaxMessageBytes
+	if resp.ContentLength > int64(limit) {
+		return nil, errTooBig
+	}
+	buf := e.mem.take()
+	if n := int(resp.ContentLength); n > 0 {
+		buf.b = slices.Grow(buf.b, n)
+	}
+	for {
+		if len(buf.b) == cap(buf.b) {
+			buf.b = slices.Grow(buf.b, 4<<10)
+		}
+		n, err := resp.Body.Read(buf.b[len(buf.b):cap(buf.b)])
+		buf.b = buf.b[:len(buf.b)+n]
+		switch {
+		case len(buf.b) > limit:
+			err = errTooBig
+		case errors.Is(err, io.EOF):
+			return buf, nil
+		}
+		if err != nil {
+			buf.free()
+			return nil, err
+		}
+	}
+}
+
+// post sends a message that has no answer.
+func (e *endpoint) post(ctx context.Context, body []byte) error {
+	resp, err := e.do(ctx, http.MethodPost, e.said.Load().post, body)
+	if err != nil {
+		return e.broken(ctx, err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // for the log, and so that the TCP connection can be kept
+	if resp.StatusCode/100 != 2 {
+		return e.status(resp, text)
+	}
+	return nil
+}
+
+// broken says why an exchange came to nothing.
+func (e *endpoint) broken(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ended(ctx, e.name)
+	case errors.Is(err, errTooBig):
+		return invalid(e.name, "sent an answer that is too big: %w", err)
+	}
+	return unavailable(e.name, err)
+}
+
+func (e *endpoint) notify(ctx context.Context, method string, params []byte) error {
+	return e.post(ctx, mcp.AppendNotification(nil, method, params))
+}
+
+// postBeside sends a message that nobody waits for, unless too many are on their way already.
+func (e *endpoint) postBeside(body []byte) {
+	e.beside.run(func() {
+		ctx, cancel := context.WithTimeout(e.ctx, goodbyeTime)
+		defer cancel()
+		if err := e.post(ctx, body); err != nil {
+			e.log.Debug("message without an answer was not taken", "reason", err)
+		}
+	})
+}
+
+// beside runs short work beside the calls of a connection, a bounded number at a time, and waits for it in the end.
+type beside struct {
+	mu     sync.Mutex // guards below
+	n      int
+	closed bool
+	tasks  sync.WaitGroup
+}
+
+// run starts work, or drops it where too much is under way or the end has come.
+func (b *beside) run(work func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.n >= maxBeside {
+		return
+	}
+	b.n++
+	b.tasks.Go(func() {
+		work()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.n--
+	})
+}
+
+func (b *beside) wait() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.tasks.Wait()
+}

@@ -1,0 +1,149 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// sseConn is a connection over the older HTTP+SSE (MCP 2024-11-05, basic/transports): one event stream brings all
+// answers, requests go by POST to a place that the stream names first.
+type sseConn struct {
+	*endpoint
+	inbox inbox
+	tasks sync.WaitGroup
+}
+
+// dialSSE opens the stream and waits for the place to post to.
+func dialSSE(ctx context.Context, e *endpoint) (*sseConn, error) {
+	c := &sseConn{endpoint: e}
+	c.inbox = inbox{name: e.name, mem: e.mem, log: e.log, hooks: e.hooks, respond: func(buf *buffer) {
+		e.postBeside(append([]byte(nil), buf.b...))
+		buf.free()
+	}}
+	named := make(chan error, 1)
+	c.tasks.Go(func() { c.read(named) })
+	var err error
+	select {
+	case err = <-named:
+	case <-ctx.Done():
+		err = ended(ctx, e.name)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// read opens the stream and reads it to its end; named gets the outcome of the first event.
+func (c *sseConn) read(named chan<- error) {
+	err := c.follow(named)
+	if err == nil {
+		err = errors.New("the event stream ended")
+	}
+	err = c.broken(c.ctx, err)
+	c.lose()
+	c.inbox.waiters.fail(err, notExecuted(c.name, "ended the event stream"))
+	if c.ctx.Err() == nil {
+		c.hooks.down(err)
+	}
+	select {
+	case named <- err:
+	default: // it was sent long ago
+	}
+}
+
+func (c *sseConn) follow(named chan<- error) error {
+	resp, err := c.do(c.ctx, http.MethodGet, c.said.Load().get, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || !isType(resp, "text/event-stream") {
+		return &statusError{resp.StatusCode}
+	}
+	in := newEventReader(resp.Body, c.mem, c.cfg.MaxMessageBytes)
+	defer in.close()
+	for {
+		ev, err := in.next()
+		if err != nil {
+			return err
+		}
+		if ev.name != "endpoint" {
+			c.inbox.receive(ev.data)
+			continue
+		}
+		err = c.place(string(ev.data.b))
+		ev.data.free()
+		if err != nil {
+			return err
+		}
+		select {
+		case named <- nil:
+		default: // named again
+		}
+	}
+}
+
+// place takes the URL to post to, which must have the origin of the stream.
+func (c *sseConn) place(text string) error {
+	from := c.url.Load()
+	to, err := from.Parse(text)
+	if err != nil || to.Scheme != from.Scheme || to.Host != from.Host {
+		return errors.New("names a place to post to of another origin")
+	}
+	c.url.Store(to)
+	return nil
+}
+
+func (c *sseConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
+	wait := c.mem.takeAnswer()
+	defer c.mem.giveAnswer(wait)
+	id, err := c.inbox.waiters.add(wait)
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.said.Load().appendRequest(nil, id, call)
+	if err == nil {
+		err = c.submit(ctx, body)
+	}
+	if err != nil {
+		c.inbox.waiters.drop(id, wait)
+		return nil, err
+	}
+	select {
+	case a := <-wait:
+		return a.reply(c.name)
+	case <-ctx.Done():
+		c.inbox.waiters.drop(id, wait)
+		if call.Method != "initialize" {
+			c.postBeside(mcp.AppendNotification(nil, "notifications/cancelled", cancelParams(id)))
+		}
+		return nil, ended(ctx, c.name)
+	}
+}
+
+// submit posts a request. A server that does not know the place any more has forgotten the session.
+func (c *sseConn) submit(ctx context.Context, body []byte) error {
+	err := c.post(ctx, body)
+	var status *statusError
+	if errors.As(err, &status) && status.status == http.StatusNotFound {
+		c.lose()
+		return notExecuted(c.name, "no longer knows the session")
+	}
+	return err
+}
+
+// listen returns at once: notifications arrive on the stream with everything else.
+func (c *sseConn) listen(context.Context) {}
+
+// close ends the stream and waits; calls under way end as unavailable.
+func (c *sseConn) close() {
+	c.cancel()
+	c.tasks.Wait()
+	c.beside.wait()
+}
