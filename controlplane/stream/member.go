@@ -47,11 +47,11 @@ func (m *member) objection(frame *publish.Frame) string {
 		return m.reason
 	}
 	if lacks := missing(frame.RequiredFeatures, m.features); len(lacks) > 0 {
-		return fmt.Sprintf("revision %d needs features that this proxy lacks: %s", frame.Position.GetRevision(), strings.Join(lacks, ", "))
+		return fmt.Sprintf("it lacks features that revision %d needs: %s", frame.Position.GetRevision(), strings.Join(lacks, ", "))
 	}
 	// A control plane that lost its store must not empty the fleet: revision 0 is for proxies that have nothing.
-	if frame.Position.GetRevision() == 0 && m.serving != nil {
-		return "serves a configuration of another store; nothing was ever applied to this one"
+	if frame.Position.GetRevision() == 0 && m.serving.GetRevision() > 0 {
+		return "it serves a configuration of another store; nothing was ever applied to this one"
 	}
 	return ""
 }

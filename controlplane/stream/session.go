@@ -33,6 +33,7 @@ type session struct {
 	sent     chan error // one slot: the sender never waits for run
 
 	conn     *conn
+	joined   time.Time
 	serving  *gatehousev1.Position // what hello named
 	last     *gatehousev1.Position // the last position sent, or resumed from
 	sending  bool
@@ -99,7 +100,7 @@ func (n *session) run() error {
 	if err != nil {
 		return err
 	}
-	n.serving = hello.GetServing()
+	n.serving, n.joined = hello.GetServing(), time.Now()
 	n.conn, err = n.svc.fleet.join(hello)
 	if err != nil {
 		return err
@@ -283,7 +284,8 @@ func (n *session) acked(a *gatehousev1.Ack) {
 	n.svc.fleet.acked(n.conn, a.GetPosition())
 	f := n.svc.cfg.Frames.Current()
 	if f != nil && samePosition(f.Position, a.GetPosition()) {
-		n.svc.metrics.propagation.Observe(time.Since(f.Published).Seconds())
+		due := later(f.Published, n.joined) // one that was away is not slow
+		n.svc.metrics.propagation.Observe(time.Since(due).Seconds())
 	}
 	n.log.Debug("snapshot acked", "revision", a.GetPosition().GetRevision(), "took", a.GetTook().AsDuration())
 }

@@ -100,8 +100,9 @@ func (s *Service) Finish() { s.tasks.Wait() }
 // Follow implements SnapshotService: it is the life of one proxy's stream.
 func (s *Service) Follow(stream gatehousev1.SnapshotService_FollowServer) error {
 	// A send that is stuck in flow control ends only once this function has returned, so the goroutines are not
-	// waited for here but in Finish.
-	ctx, cancel := context.WithCancel(stream.Context())
+	// waited for here but in Finish. Their context is not the stream's: the receiver must hand over the end of the
+	// stream, whatever ended it.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(stream.Context()))
 	defer cancel()
 	n := newSession(s, stream)
 	s.tasks.Go(func() { n.receive(ctx) })
