@@ -1,12 +1,14 @@
 package front_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -76,7 +78,7 @@ func newTools() *tools {
 
 func (g *tools) ToolsList() []byte {
 	return []byte(`[{"name":"echo","description":"Says what it got","inputSchema":{"type":"object","$schema":"https://json-schema.org/draft/2020-12/schema"}},` +
-		`{"name":"odd","inputSchema":{"type":["object","null"]}}]`)
+		`{"name":"odd","inputSchema":{"type":"object","oneOf":[{"minProperties":1e0}]},"x-vendor":null}]`)
 }
 
 // oddResult has what typed clients and proxies lose: big integers, odd spacing and escapes, unknown members and types.
@@ -147,11 +149,46 @@ func config(t testing.TB, g *tools) front.Config {
 
 // serve starts a server for a configuration.
 func serve(t testing.TB, conf front.Config) *httptest.Server {
-	t.Helper()
-	h := front.New(conf)
+	return serveHandler(t, front.New(conf))
+}
+
+func serveHandler(t testing.TB, h http.Handler) *httptest.Server {
 	s := httptest.NewServer(h)
-	t.Cleanup(func() { h.Drain(); s.Close() })
+	t.Cleanup(func() {
+		if d, ok := h.(interface{ Drain() }); ok {
+			d.Drain()
+		}
+		http.DefaultClient.CloseIdleConnections()
+		s.Close()
+	})
 	return s
+}
+
+// post has a handler answer a body, without a network.
+func post(h http.Handler, body []byte, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/mcp", bytes.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+laptopKey)
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i+1] != "" {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// drainSignals forgets the calls of wait that nobody asked about.
+func drainSignals(g *tools) {
+	for {
+		select {
+		case <-g.started:
+		case <-g.ended:
+		default:
+			return
+		}
+	}
 }
 
 // receive waits for a value, but not for ever.
