@@ -105,6 +105,8 @@ func (r *yamlReader) checkTokens(tokens token.Tokens) error {
 			line, onLine = t.Position.Line, 0
 		}
 		switch t.Type {
+		case token.DocumentHeaderType, token.DocumentEndType:
+			return r.errorAt(t, "YAML: put a text that begins with "+t.Value+" in quotes") // real markers are cut out
 		case token.SequenceStartType, token.MappingStartType:
 			flow++
 		case token.SequenceEndType, token.MappingEndType:
