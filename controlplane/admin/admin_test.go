@@ -52,13 +52,17 @@ func start(t *testing.T) *plane {
 	return &plane{AdminServiceClient: gatehousev1.NewAdminServiceClient(conn), t: t, conn: conn}
 }
 
-// apply commits objects, or ends the test.
+// apply commits objects and waits until they are published, or ends the test.
 func (p *plane) apply(objects ...*gatehousev1.Object) *gatehousev1.ApplyResponse {
 	p.t.Helper()
 	res, err := p.Apply(p.t.Context(), &gatehousev1.ApplyRequest{Put: objects, Author: "ada", Message: "for a test"})
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.until("publication", func() bool {
+		f, err := p.Fleet(p.t.Context(), &gatehousev1.FleetRequest{})
+		return err == nil && f.GetTarget().GetRevision() == res.GetRevision()
+	})
 	return res
 }
 

@@ -40,7 +40,7 @@ type proxy struct {
 	last   *gatehousev1.Position // the last snapshot received
 }
 
-// connect opens a stream and reads up to the newest snapshot, without an answer.
+// connect opens a stream and accepts the newest snapshot.
 func (p *plane) connect(id string) *proxy {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
@@ -54,6 +54,7 @@ func (p *plane) connect(id string) *proxy {
 		Hello: &gatehousev1.Hello{ProxyId: id, BootId: id + "-boot"},
 	}})
 	x.snapshot(0)
+	x.ack()
 	return x
 }
 
@@ -144,19 +145,16 @@ func TestWaitWithoutProxiesIsDoneAtOnce(t *testing.T) {
 func TestWaitWaitsForEveryProxyAlsoOneThatConnectsMeanwhile(t *testing.T) {
 	p := start(t)
 	one := p.connect("p1")
-	one.ack()
 	p.apply(server("a", "true"))
 	st := p.wait(1, gatehousev1.WaitCondition_WAIT_CONDITION_ACKED)
 	await(t, st, func(m *gatehousev1.WaitResponse) bool { return len(m.GetProxies()) == 1 && m.GetReached() == 0 })
-	two := p.connect("p2")
-	await(t, st, func(m *gatehousev1.WaitResponse) bool { return len(m.GetProxies()) == 2 })
+	p.connect("p2")
+	m := await(t, st, func(m *gatehousev1.WaitResponse) bool { return len(m.GetProxies()) == 2 && m.GetReached() == 1 })
+	if m.GetDone() {
+		t.Errorf("Wait = %v, want it to go on for p1", m)
+	}
 	one.snapshot(1)
 	one.ack()
-	m := await(t, st, func(m *gatehousev1.WaitResponse) bool { return m.GetReached() == 1 })
-	if m.GetDone() {
-		t.Errorf("Wait = %v, want it to go on for p2", m)
-	}
-	two.ack()
 	if m := await(t, st, isDone); m.GetReached() != 2 {
 		t.Errorf("Wait = %v, want 2 reached", m)
 	}
@@ -195,8 +193,7 @@ func TestWaitForAnOlderRevisionCountsNewerOnes(t *testing.T) {
 	p := start(t)
 	p.apply(server("a", "true"))
 	p.apply(server("b", "true"))
-	one := p.connect("p1")
-	one.ack()
+	p.connect("p1")
 	await(t, p.wait(1, gatehousev1.WaitCondition_WAIT_CONDITION_ACKED), isDone)
 }
 

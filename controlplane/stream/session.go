@@ -36,6 +36,7 @@ type session struct {
 	joined   time.Time
 	serving  *gatehousev1.Position // what hello named
 	last     *gatehousev1.Position // the last position sent, or resumed from
+	asked    *gatehousev1.Position // sent and not answered yet
 	sending  bool
 	welcomed bool
 	beatDue  bool
@@ -44,6 +45,7 @@ type session struct {
 	opening *time.Timer // until welcome
 	beat    *time.Timer // since the last send
 	stall   *time.Timer // runs while sending
+	answer  *time.Timer // runs while asked is set
 	leaving *time.Timer // runs once drained
 }
 
@@ -59,9 +61,11 @@ func newSession(s *Service, stream gatehousev1.SnapshotService_FollowServer) *se
 		opening:  time.NewTimer(s.cfg.OpenTimeout),
 		beat:     time.NewTimer(s.cfg.Heartbeat),
 		stall:    time.NewTimer(s.cfg.SendTimeout),
+		answer:   time.NewTimer(s.cfg.SendTimeout),
 		leaving:  time.NewTimer(s.cfg.DrainWithin),
 	}
 	n.stall.Stop()
+	n.answer.Stop()
 	n.leaving.Stop()
 	return n
 }
@@ -115,7 +119,7 @@ func (n *session) run() error {
 
 // stop ends the timers.
 func (n *session) stop() {
-	for _, t := range []*time.Timer{n.opening, n.beat, n.stall, n.leaving} {
+	for _, t := range []*time.Timer{n.opening, n.beat, n.stall, n.answer, n.leaving} {
 		t.Stop()
 	}
 }
@@ -164,6 +168,8 @@ func (n *session) follow() error {
 		case <-wake:
 		case <-n.beat.C:
 			n.beatDue = true
+		case <-n.answer.C:
+			n.asked = nil
 		case <-draining:
 			draining, n.drainDue = nil, true
 			n.leaving.Reset(n.svc.cfg.DrainWithin)
@@ -221,9 +227,7 @@ func (n *session) next() any {
 		n.drainDue = false
 		return drain(n.svc.cfg.DrainWithin)
 	case n.wants(f):
-		n.last = f.Position
-		n.svc.metrics.sends.Inc()
-		return f
+		return n.ask(f)
 	case n.beatDue:
 		return heartbeat(f.Position)
 	}
@@ -242,12 +246,29 @@ func (n *session) welcome(f *publish.Frame) *gatehousev1.FollowResponse {
 	}}}
 }
 
-// wants says whether f is to be sent: it is not what was sent last, and nothing speaks against it.
+// wants says whether f is to be sent: the last one is answered, f is another, and nothing speaks against it. Waiting for
+// the answer keeps a proxy that is busy, or does not read, at one frame: gRPC would buffer a second.
 func (n *session) wants(f *publish.Frame) bool {
-	if n.last != nil && samePosition(n.last, f.Position) {
+	if n.asked != nil || n.last != nil && samePosition(n.last, f.Position) {
 		return false
 	}
 	return n.svc.fleet.accepts(n.conn, f)
+}
+
+// ask notes that f is sent. A proxy that gives no answer in time is sent the next one all the same.
+func (n *session) ask(f *publish.Frame) *publish.Frame {
+	n.last, n.asked = f.Position, f.Position
+	n.answer.Reset(n.svc.cfg.SendTimeout)
+	n.svc.metrics.sends.Inc()
+	return f
+}
+
+// answered notes that the proxy has said what it thinks of p.
+func (n *session) answered(p *gatehousev1.Position) {
+	if n.asked != nil && samePosition(n.asked, p) {
+		n.asked = nil
+		n.answer.Stop()
+	}
 }
 
 // drain is the message that asks the proxy to leave.
@@ -281,6 +302,7 @@ func (n *session) hear(m *gatehousev1.FollowRequest) error {
 
 // acked notes that the proxy serves a position.
 func (n *session) acked(a *gatehousev1.Ack) {
+	n.answered(a.GetPosition())
 	n.svc.fleet.acked(n.conn, a.GetPosition())
 	f := n.svc.cfg.Frames.Current()
 	if f != nil && samePosition(f.Position, a.GetPosition()) {
@@ -292,6 +314,7 @@ func (n *session) acked(a *gatehousev1.Ack) {
 
 // refused notes that the proxy will not serve a position, and why.
 func (n *session) refused(k *gatehousev1.Nack) {
+	n.answered(k.GetPosition())
 	n.svc.metrics.nacks.Inc()
 	n.svc.fleet.refused(n.conn, k)
 	n.log.Warn("snapshot refused", "revision", k.GetPosition().GetRevision(), "reason", k.GetReason())

@@ -26,7 +26,8 @@ type Config struct {
 	Frames Frames
 	// Heartbeat is the longest silence on a stream; 0 means 5 s.
 	Heartbeat time.Duration
-	// SendTimeout bounds one send, after which the stream is ended; 0 means 15 s.
+	// SendTimeout bounds one send, after which the stream is ended, and how long the next snapshot waits for the answer
+	// to the last; 0 means 15 s.
 	SendTimeout time.Duration
 	// OpenTimeout bounds the wait for hello, and for the first frame to welcome with; 0 means 10 s.
 	OpenTimeout time.Duration
