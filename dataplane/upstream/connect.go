@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
@@ -152,15 +153,17 @@ func (d *dialer) greet(ctx context.Context, c conn) (conn, *hello, error) {
 // modern version among those it supports is modern, any other answer or none within the probe's time means that
 // initialize is tried; an answer to the probe that comes later still counts, since slow starters answer both.
 func (d *dialer) negotiate(ctx context.Context, c conn) (*hello, error) {
+	var probing sync.WaitGroup
+	defer probing.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	modern := d.modern()
 	c.speak(modern)
 	probe := make(chan probed, 1)
-	go func() { // ends with ctx at the latest
+	probing.Go(func() {
 		h, err := d.discover(ctx, c, modern)
 		probe <- probed{h, err}
-	}()
+	})
 	patience := time.NewTimer(d.cfg.ProbeTimeout)
 	defer patience.Stop()
 	select {

@@ -302,7 +302,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // cancelCall tells a legacy server that nobody waits any more: there, closing the stream does not say so. A modern one
 // has seen the stream close.
 func (c *httpConn) cancelCall(said *spoken, id int64, method string) {
-	if said.era == mcp.Legacy && method != "initialize" {
+	if said.era == mcp.Legacy && cancellable(method) {
 		c.postBeside(mcp.AppendNotification(nil, "notifications/cancelled", cancelParams(id)))
 	}
 }

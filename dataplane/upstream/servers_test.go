@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	mcpgo "github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -161,6 +163,11 @@ func (s *scripted) list(r request) {
 		Cursor *string `json:"cursor"`
 	}
 	json.Unmarshal(r.Params, &p)
+	if path := os.Getenv("LISTS"); path != "" { // one byte for each time that the list is read
+		f, _ := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		f.WriteString("x")
+		f.Close()
+	}
 	if s.kind == "looping" {
 		s.result(r.ID, `{"tools":[],"nextCursor":"again"}`)
 		return
@@ -229,6 +236,22 @@ func (s *scripted) call(r request) {
 		s.stateMu.Unlock()
 		s.say(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
 		s.result(r.ID, `"changed"`)
+	case "gate": // answers once the file is there
+		for {
+			if _, err := os.Stat(os.Getenv("GATE")); err == nil {
+				break
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		s.result(r.ID, `%d`, os.Getpid())
+	case "grandchild":
+		cmd := exec.Command("sleep", "1000")
+		cmd.Stdout = os.Stdout
+		if err := cmd.Start(); err != nil {
+			s.result(r.ID, `0`)
+			return
+		}
+		s.result(r.ID, `%d`, cmd.Process.Pid)
 	case "die":
 		fmt.Fprintln(os.Stderr, "about to die of "+os.Getenv("SECRET"))
 		os.Exit(7)

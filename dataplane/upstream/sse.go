@@ -120,7 +120,7 @@ func (c *sseConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) 
 		return a.reply(c.name)
 	case <-ctx.Done():
 		c.inbox.waiters.drop(id, wait)
-		if call.Method != "initialize" {
+		if cancellable(call.Method) {
 			c.postBeside(mcp.AppendNotification(nil, "notifications/cancelled", cancelParams(id)))
 		}
 		return nil, ended(ctx, c.name)

@@ -135,16 +135,19 @@ func (c *stdioConn) offer(buf *buffer) {
 	}
 }
 
-// cancel tells the server that nobody waits for an answer any more; initialize MUST NOT be cancelled
-// (MCP 2025-11-25, basic/utilities/cancellation).
+// cancel tells the server that nobody waits for an answer any more.
 func (c *stdioConn) cancel(id int64, method string) {
-	if method == "initialize" {
+	if !cancellable(method) {
 		return
 	}
 	buf := c.mem.take()
 	buf.b = mcp.AppendNotification(buf.b, "notifications/cancelled", cancelParams(id))
 	c.offer(buf)
 }
+
+// cancellable says whether a request may be cancelled: those of the handshake MUST NOT be (MCP 2025-11-25,
+// basic/utilities/cancellation).
+func cancellable(method string) bool { return method != "initialize" && method != "server/discover" }
 
 func cancelParams(id int64) []byte {
 	p := strconv.AppendInt([]byte(`{"requestId":`), id, 10)
