@@ -70,11 +70,11 @@ type Store struct {
 	identity store.Identity
 	watchers watchers
 
-	// tried is the id of the last write transaction that got as far as its commit. bbolt gives an id again only when that
-	// commit failed, and then nobody knows what is on disk.
-	tried atomic.Int64
+	turn  chan struct{} // one slot: who fills it writes
+	doubt bool          // whose turn it is owns this: what the last write left on disk is not known
 
 	sweep     chan struct{} // one slot: revisions may have become old
+	cramped   atomic.Bool   // the next sweep is to make what room it can
 	closing   chan struct{}
 	tasks     sync.WaitGroup
 	closeOnce sync.Once
@@ -90,7 +90,10 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening store %s: %w", c.path(), err)
 	}
-	s := &Store{config: c, log: c.logger(), db: db, sweep: make(chan struct{}, 1), closing: make(chan struct{})}
+	s := &Store{
+		config: c, log: c.logger(), db: db,
+		turn: make(chan struct{}, 1), sweep: make(chan struct{}, 1), closing: make(chan struct{}),
+	}
 	if err := s.begin(); err != nil {
 		return nil, fmt.Errorf("opening store %s: %w", c.path(), errors.Join(err, s.release()))
 	}
@@ -149,28 +152,34 @@ func (s *Store) view(fn func(tx *bbolt.Tx) error) error {
 	return closedError(guarded(func() error { return s.db.View(fn) }))
 }
 
-// update runs fn and has what it did on disk when it returns nil, or not at all.
-func (s *Store) update(fn func(tx *bbolt.Tx) error) error {
-	var id int64 // set once fn is done: the rest is bbolt's commit
+// update runs fn and has what it did on disk when it returns nil, or not at all. When bbolt's own commit fails nobody
+// knows which, and writing on would put a later state over an earlier one that may be there; so nothing is written then
+// until the store is opened anew.
+func (s *Store) update(fn func(tx *bbolt.Tx) error) error { return s.write(s.config.maxBytes(), fn) }
+
+// write is update with a limit of its own for the file's size; 0 is none.
+func (s *Store) write(maxBytes int64, fn func(tx *bbolt.Tx) error) error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.doubt {
+		return store.ErrInDoubt
+	}
+	s.db.MaxSize = int(maxBytes)
+	committing := false
 	err := guarded(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
-			if s.tried.Load() == int64(tx.ID()) {
-				return store.ErrInDoubt
-			}
-			if err := fn(tx); err != nil {
-				return err
-			}
-			id = int64(tx.ID())
-			s.tried.Store(id)
-			return nil
+			err := fn(tx)
+			committing = err == nil
+			return err
 		})
 	})
-	if !errors.Is(err, berrors.ErrMaxSizeReached) {
-		return closedError(err)
+	if errors.Is(err, berrors.ErrMaxSizeReached) { // bbolt finds out before it writes anything
+		s.cramped.Store(true)
+		s.wakeSweeper()
+		return fmt.Errorf("%w of %d bytes", store.ErrFull, s.config.maxBytes())
 	}
-	// bbolt found out before it wrote anything, so there is no doubt.
-	s.tried.CompareAndSwap(id, 0)
-	return fmt.Errorf("%w of %d bytes", store.ErrFull, s.config.maxBytes())
+	s.doubt = committing && err != nil
+	return closedError(err)
 }
 
 func closedError(err error) error {

@@ -41,13 +41,17 @@ type mark struct {
 	live   map[content.Digest]struct{} // blobs of revisions that stay
 }
 
-// sweepOnce reads every kept manifest, so it waits until more than an eighth of what is kept has become stale.
+// sweepOnce reads every kept manifest, so it waits until more than an eighth of what is kept has become stale, unless
+// there is no room left.
 func (s *Store) sweepOnce() error {
-	m := mark{live: make(map[content.Digest]struct{})}
+	m, enough := mark{live: make(map[content.Digest]struct{})}, s.config.retention()/8
+	if s.cramped.Swap(false) {
+		enough = 0
+	}
 	err := s.view(func(tx *bbolt.Tx) error {
 		r := reader{tx}
 		stale, err := r.stale()
-		if err != nil || int64(len(stale)) <= s.config.retention()/8 {
+		if err != nil || int64(len(stale)) <= enough {
 			return err
 		}
 		m.stale = stale
@@ -110,7 +114,7 @@ func (s *Store) remove(m *mark, n int64) error {
 			return store.ErrClosed
 		default:
 		}
-		err := s.update(func(tx *bbolt.Tx) error {
+		err := s.write(0, func(tx *bbolt.Tx) error { // to delete takes a little room first, also in a full store
 			r := reader{tx}
 			err := m.extend(r) // a commit since the last step may have taken a stale blob up again
 			if err == nil {
