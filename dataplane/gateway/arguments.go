@@ -10,25 +10,34 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
+// The names of the arguments of the gateway's own tools.
+var (
+	listServersArguments    = []string{"agent_id", "include_metadata"}
+	getServerToolsArguments = []string{"agent_id", "server", "names", "pattern", "max_schema_tokens"}
+	executeToolArguments    = []string{"agent_id", "server", "tool", "args", "timeout_ms"}
+	gatewayStatusArguments  = []string{"agent_id"}
+)
+
 // pick finds the arguments of one of the gateway's own tools; those that are null count as left out. An argument that the
 // tool does not have is refused: a misspelt one would otherwise be ignored.
-func pick(args []byte, names []string, out [][]byte) error {
-	if args == nil {
-		return nil
+func (f *flight) pick(names []string) (values [][]byte, err error) {
+	values = f.picked[:len(names)]
+	if f.call.Args == nil {
+		return values, nil
 	}
-	other, err := mcp.Pick(args, names, out)
+	other, err := mcp.Pick(f.call.Args, names, values)
 	switch {
 	case err != nil:
-		return refuseArgument("arguments: %v", err)
+		return nil, refuseArgument("arguments: %v", err)
 	case other != nil:
-		return refuseArgument("unknown argument %.64q; there are %s", other, strings.Join(names, ", "))
+		return nil, refuseArgument("unknown argument %.64q; there are %s", other, strings.Join(names, ", "))
 	}
-	for i, value := range out {
+	for i, value := range values {
 		if string(value) == "null" {
-			out[i] = nil
+			values[i] = nil
 		}
 	}
-	return nil
+	return values, nil
 }
 
 // text reads a string that may be left out.

@@ -28,8 +28,8 @@ func (f *flight) execute(ctx context.Context) error {
 	if err := f.identify(x.agent); err != nil {
 		return err
 	}
-	if err := f.decided(f.agent.Tool(x.server, x.tool), x.denial(f)); err != nil {
-		return err
+	if d := f.agent.Tool(x.server, x.tool); !f.decide(d) {
+		return refuse(d.Code, fmt.Sprintf("agent %q may not use tool %.128q of server %.128q", f.agent.ID, x.tool, x.server))
 	}
 	u, s, err := f.upstream(x.server)
 	if err != nil {
@@ -50,8 +50,8 @@ func (f *flight) execute(ctx context.Context) error {
 
 // readExecution reads the arguments. What is known of them goes into the record even where the rest is refused.
 func (f *flight) readExecution() (x execution, err error) {
-	var v [5][]byte
-	if err = pick(f.call.Args, []string{"agent_id", "server", "tool", "args", "timeout_ms"}, v[:]); err != nil {
+	v, err := f.pick(executeToolArguments)
+	if err != nil {
 		return x, err
 	}
 	if x.agent, err = text("agent_id", v[0]); err != nil {
@@ -72,12 +72,6 @@ func (f *flight) readExecution() (x execution, err error) {
 	f.entry.Args = x.args
 	x.timeout, err = timeout(v[4])
 	return x, err
-}
-
-func (x *execution) denial(f *flight) func() string {
-	return func() string {
-		return fmt.Sprintf("agent %q may not use tool %.128q of server %.128q", f.agent.ID, x.tool, x.server)
-	}
 }
 
 // failure words an error of the upstream; a refusal stays what it is.

@@ -20,6 +20,7 @@ type flight struct {
 	principal *table.Principal
 	agent     *policy.Agent // nil until identify
 	entry     record.Entry
+	picked    [5][]byte // raw arguments, in the order of the tool's names for them
 
 	reply  mcp.Reply
 	inner  *mcp.Reply // the upstream's, while reply's bytes are its own
@@ -84,13 +85,10 @@ func (f *flight) identify(asked string) error {
 	return nil
 }
 
-// decided takes the policy's decision over into the record.
-func (f *flight) decided(d policy.Decision, message func() string) error {
+// decide takes the policy's decision over into the record, and says whether the call may go on.
+func (f *flight) decide(d policy.Decision) bool {
 	f.entry.Allow, f.entry.Rule = d.Allow, d.Rule
-	if d.Allow {
-		return nil
-	}
-	return refuse(d.Code, message())
+	return d.Allow
 }
 
 // upstream finds a server that policy has allowed: the first moment at which its existence matters.

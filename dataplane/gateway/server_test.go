@@ -16,12 +16,16 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
-// serverEnv makes the test binary an MCP server on stdin and stdout; its value is the array of tools.
+// serverEnv makes the test binary an MCP server on stdin and stdout; its value is a file with the array of tools.
 const serverEnv = "GATEWAY_TEST_TOOLS"
 
 // serve answers as the simplest MCP server of the legacy era would. A tool's result is the params it was called with; the
 // tool named "exit" ends the process instead.
-func serve(tools string) {
+func serve(file string) {
+	tools, err := os.ReadFile(file)
+	if err != nil {
+		panic(err)
+	}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
@@ -38,7 +42,7 @@ func serve(tools string) {
 		case "initialize":
 			result = `"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"test","version":"1"}}`
 		case "tools/list":
-			result = `"result":{"tools":` + tools + `}`
+			result = `"result":{"tools":` + string(tools) + `}`
 		case "tools/call":
 			if strings.Contains(string(m.Params), `"exit"`) {
 				return
@@ -56,9 +60,13 @@ func child(t testing.TB, name string, tools ...string) *gatehousev1.Object {
 	if err != nil {
 		t.Fatal(err)
 	}
+	file := filepath.Join(t.TempDir(), "tools.json")
+	if err := os.WriteFile(file, []byte("["+strings.Join(tools, ",")+"]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return edit(name, func(s *gatehousev1.Server) {
 		s.Transport = &gatehousev1.Server_Stdio{Stdio: &gatehousev1.Stdio{
-			Command: exe, Env: map[string]string{serverEnv: "[" + strings.Join(tools, ",") + "]"},
+			Command: exe, Env: map[string]string{serverEnv: file},
 		}}
 	})
 }
@@ -96,7 +104,7 @@ func catalogue(t testing.TB, tools ...string) *upstream.Catalogue {
 	pool.Prepare(tab)
 	c, err := pool.Upstream(tab.Server("s")).Tools(t.Context())
 	if err != nil {
-		t.Fatalf("reading the catalogue of %s: %v", key, err)
+		t.Fatalf("reading the catalogue of %.100s: %v", key, err)
 	}
 	catalogues.Store(key, c)
 	return c

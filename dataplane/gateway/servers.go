@@ -11,8 +11,8 @@ import (
 // listServers is list_servers: the servers that the agent may use, sorted by name. Disabled ones are out of service and
 // are left out. It asks no upstream anything.
 func (f *flight) listServers(context.Context) error {
-	var v [2][]byte
-	if err := pick(f.call.Args, []string{"agent_id", "include_metadata"}, v[:]); err != nil {
+	v, err := f.pick(listServersArguments)
+	if err != nil {
 		return err
 	}
 	agent, err := text("agent_id", v[0])

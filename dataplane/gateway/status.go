@@ -25,8 +25,8 @@ type Status struct {
 
 // status is get_gateway_status. It shows the servers that the agent may use, and no others.
 func (f *flight) status(context.Context) error {
-	var v [1][]byte
-	if err := pick(f.call.Args, []string{"agent_id"}, v[:]); err != nil {
+	v, err := f.pick(gatewayStatusArguments)
+	if err != nil {
 		return err
 	}
 	agent, err := text("agent_id", v[0])

@@ -32,8 +32,8 @@ func (f *flight) serverTools(ctx context.Context) error {
 	if err := f.identify(l.agent); err != nil {
 		return err
 	}
-	if err := f.decided(f.agent.Server(l.server), l.denial(f)); err != nil {
-		return err
+	if d := f.agent.Server(l.server); !f.decide(d) {
+		return refuse(d.Code, fmt.Sprintf("agent %q may not use server %.128q", f.agent.ID, l.server))
 	}
 	u, s, err := f.upstream(l.server)
 	if err != nil {
@@ -55,8 +55,8 @@ func (f *flight) serverTools(ctx context.Context) error {
 }
 
 func (f *flight) readListing() (l listing, err error) {
-	var v [5][]byte
-	if err = pick(f.call.Args, []string{"agent_id", "server", "names", "pattern", "max_schema_tokens"}, v[:]); err != nil {
+	v, err := f.pick(getServerToolsArguments)
+	if err != nil {
 		return l, err
 	}
 	if l.agent, err = text("agent_id", v[0]); err != nil {
@@ -97,10 +97,6 @@ func budget(raw []byte) (int64, error) {
 		err = refuseArgument("max_schema_tokens must not be negative")
 	}
 	return n, err
-}
-
-func (l *listing) denial(f *flight) func() string {
-	return func() string { return fmt.Sprintf("agent %q may not use server %.128q", f.agent.ID, l.server) }
 }
 
 // append appends the result. Filters come in the order of the contract: names, pattern, policy, budget. A tool that does
