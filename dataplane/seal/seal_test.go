@@ -72,7 +72,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add("")
 	f.Add(token[:40])
 	f.Fuzz(func(t *testing.T, text string) {
-		if got, err := s.Open(text); err == nil && text != token {
+		got, err := s.Open(text)
+		if err == nil && (!got.BelongsTo("x") || !got.Issued.Equal(when) || got.Version != "2025-11-25") { // no such token was made
 			t.Errorf("Open(%q) = %+v, want ErrSeal", text, got)
 		}
 	})
