@@ -135,9 +135,9 @@ func (f *Fleet) leave(c *conn) {
 	f.update(c, func(m *member) { m.conn = nil })
 }
 
-// acked notes what a proxy serves.
+// acked notes what a proxy serves; it may have refused that before, for want of room on its disk.
 func (f *Fleet) acked(c *conn, p *gatehousev1.Position) {
-	f.update(c, func(m *member) { m.serving = p })
+	f.update(c, func(m *member) { m.serving, m.refused, m.reason = p, nil, "" })
 }
 
 // refused notes what a proxy does not take, and what it goes on with.

@@ -33,10 +33,23 @@ type rig struct {
 	service *stream.Service
 	conn    *grpc.ClientConn
 	metrics *prometheus.Registry
+	stop    func() // ends everything
 }
 
-// start runs the parts until the test ends. Of c, Frames and Registerer are filled in.
+// start runs the parts over TCP until the test ends.
 func start(t testing.TB, c stream.Config, features ...string) *rig {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startOn(t, lis, net.Dial, c, features...)
+}
+
+// startOn runs the parts on a listener until the test ends. Of c, Frames and Registerer are filled in.
+func startOn(
+	t testing.TB, lis net.Listener, dial func(network, addr string) (net.Conn, error), c stream.Config, features ...string,
+) *rig {
 	t.Helper()
 	st, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
 	if err != nil {
@@ -48,19 +61,17 @@ func start(t testing.TB, c stream.Config, features ...string) *rig {
 	svc := stream.New(c)
 	srv := grpc.NewServer(grpc.ForceServerCodecV2(publish.Codec()), grpc.WaitForHandlers(true))
 	gatehousev1.RegisterSnapshotServiceServer(srv, svc)
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
 	go func() { done <- p.Run(ctx) }()
 	go func() { done <- srv.Serve(lis) }()
-	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("passthrough:"+lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(_ context.Context, addr string) (net.Conn, error) { return dial("tcp", addr) }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	r := &rig{t: t, store: st, publish: p, service: svc, conn: conn, metrics: reg}
+	r.stop = func() {
 		_ = conn.Close()
 		srv.Stop()
 		svc.Finish()
@@ -73,8 +84,9 @@ func start(t testing.TB, c stream.Config, features ...string) *rig {
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}
-	})
-	return &rig{t: t, store: st, publish: p, service: svc, conn: conn, metrics: reg}
+	}
+	t.Cleanup(func() { r.stop() })
+	return r
 }
 
 // commit makes revision n, of servers whose descriptions have size bytes together.
