@@ -57,7 +57,7 @@ func TestSessionsAreKeptBetweenCalls(t *testing.T) {
 
 func TestEndSessionClosesWhatBelongedToIt(t *testing.T) {
 	p := newPool(t, upstream.Config{})
-	tab := tableOf(t, map[string]*gatehousev1.Server{"s": withMode(gatehousev1.SessionMode_SESSION_MODE_SESSION)})
+	tab := tableOf(t, servers{"s": withMode(gatehousev1.SessionMode_SESSION_MODE_SESSION)})
 	p.Prepare(tab)
 	u := p.Upstream(tab.Server("s"))
 	ended, kept := pidOf(t, u, "a", "1"), pidOf(t, u, "a", "2")

@@ -14,7 +14,6 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
-	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
 // pidOf asks a server for its process.
@@ -84,20 +83,19 @@ func killDuringCall(t *testing.T, u *upstream.Upstream, i int) {
 	t.Helper()
 	pid := pidOf(t, u, "", "")
 	failed := make(chan error, 1)
+	ctx := soon(t)
 	go func() {
-		_, err := u.Call(soon(t), tool("hang"))
+		_, err := u.Call(ctx, tool("hang"))
 		failed <- err
 	}()
-	if i%2 == 0 {
-		mustCall(t, u, tool("empty")) // the first call is surely under way
-	}
+	eventually(t, "the call is under way", func() bool { return mustCall(t, u, tool("hanging")) == "1" })
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case err := <-failed:
-		if !errors.Is(err, mcp.ErrUnavailable) && i%2 == 0 {
-			t.Fatalf("kill %d: Call(hang) = %v, want %v", i, err, mcp.ErrUnavailable)
+		if !errors.Is(err, mcp.ErrUnavailable) || !strings.Contains(err.Error(), "signal: killed") {
+			t.Fatalf("kill %d: Call(hang) = %v, want %v and the signal", i, err, mcp.ErrUnavailable)
 		}
 	case <-time.After(time.Second):
 		t.Fatalf("kill %d: Call(hang) goes on", i)
@@ -143,7 +141,7 @@ func TestServerThatNeverSpeaksIsKilled(t *testing.T) {
 
 func TestCloseEndsTheWholeProcessGroup(t *testing.T) {
 	p := newPool(t, upstream.Config{})
-	tab := tableOf(t, map[string]*gatehousev1.Server{"s": child("legacy")})
+	tab := tableOf(t, servers{"s": child("legacy")})
 	p.Prepare(tab)
 	pid, err := strconv.Atoi(mustCall(t, p.Upstream(tab.Server("s")), tool("grandchild")))
 	if err != nil || pid == 0 {
@@ -166,7 +164,7 @@ func TestCommandThatIsNotThereHurtsOnlyItsServer(t *testing.T) {
 	p := newPool(t, upstream.Config{})
 	bad := child("legacy")
 	bad.GetStdio().Command = "/no/such/program"
-	tab := tableOf(t, map[string]*gatehousev1.Server{"bad": bad, "good": child("legacy")})
+	tab := tableOf(t, servers{"bad": bad, "good": child("legacy")})
 	p.Prepare(tab)
 	_, err := p.Upstream(tab.Server("bad")).Call(soon(t), tool("empty"))
 	if !errors.Is(err, mcp.ErrUnavailable) || !strings.Contains(err.Error(), "no such file") {

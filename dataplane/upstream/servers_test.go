@@ -208,6 +208,11 @@ func (s *scripted) call(r request) {
 		s.result(r.ID, "%s", text)
 	case "hang":
 		s.hang(r)
+	case "hanging": // how many calls of hang are under way
+		s.stateMu.Lock()
+		n := len(s.waiting)
+		s.stateMu.Unlock()
+		s.result(r.ID, `%d`, n)
 	case "fault":
 		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32099,"message":"custom","data":{"n":9007199254740993}}}`, r.ID)
 	case "big":
@@ -260,7 +265,7 @@ func (s *scripted) call(r request) {
 	}
 }
 
-// hang answers when it is cancelled, and says so on standard error through the next "cancels" call.
+// hang answers when it is cancelled.
 func (s *scripted) hang(r request) {
 	c := make(chan struct{})
 	s.stateMu.Lock()

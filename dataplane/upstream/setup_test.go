@@ -24,11 +24,14 @@ func child(name string) *gatehousev1.Server {
 	}}}
 }
 
+// servers are definitions by name.
+type servers map[string]*gatehousev1.Server
+
 // tableOf makes a table of servers.
-func tableOf(t testing.TB, servers map[string]*gatehousev1.Server) *table.Table {
+func tableOf(t testing.TB, all servers) *table.Table {
 	t.Helper()
 	c := &gatehousev1.SnapshotContent{Config: &gatehousev1.Config{}}
-	for name, s := range servers {
+	for name, s := range all {
 		c.Config.Objects = append(c.Config.Objects, &gatehousev1.Object{Name: name, Spec: &gatehousev1.Object_Server{Server: s}})
 	}
 	tab, err := table.Compile(nil, c)
@@ -57,7 +60,7 @@ func newPool(t testing.TB, c upstream.Config) *upstream.Pool {
 func one(t testing.TB, c upstream.Config, s *gatehousev1.Server) *upstream.Upstream {
 	t.Helper()
 	p := newPool(t, c)
-	tab := tableOf(t, map[string]*gatehousev1.Server{"s": s})
+	tab := tableOf(t, servers{"s": s})
 	p.Prepare(tab)
 	return p.Upstream(tab.Server("s"))
 }

@@ -1,0 +1,353 @@
+package upstream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	mcpgo "github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
+)
+
+func TestHTTPResultsPassThroughByteForByte(t *testing.T) {
+	for _, w := range []*web{{}, {stateful: true}, {stream: true}, {modern: true}, {modern: true, stream: true}} {
+		u := one(t, upstream.Config{}, w.start(t))
+		for name, want := range odd {
+			if got := mustCall(t, u, tool(name)); got != want {
+				t.Errorf("modern=%v stream=%v: Call(%s) = %s, want %s", w.modern, w.stream, name, got, want)
+			}
+		}
+	}
+}
+
+func TestMCPGoServersWorkOverEveryTransport(t *testing.T) {
+	s := server.NewMCPServer("mcpgo", "1", server.WithToolCapabilities(true))
+	s.AddTool(mcpgo.NewTool("echo", mcpgo.WithString("message")),
+		func(_ context.Context, r mcpgo.CallToolRequest) (*mcpgo.CallToolResult, error) {
+			return mcpgo.NewToolResultText(r.GetString("message", "")), nil
+		})
+	sse := server.NewSSEServer(s)
+	for name, url := range map[string]string{
+		"streamable": serve(t, server.NewStreamableHTTPServer(s)) + "/mcp",
+		"stateful":   serve(t, server.NewStreamableHTTPServer(s, server.WithStateful(true))) + "/mcp",
+		"sse":        serve(t, sse) + "/sse",
+	} {
+		u := one(t, upstream.Config{}, remote(url))
+		if problem := echoes(u, soon(t), "hello"); problem != "" {
+			t.Errorf("%s: %s", name, problem)
+		}
+		if c, err := u.Tools(soon(t)); err != nil || c.Tool("echo") == nil {
+			t.Errorf("%s: Tools = %v, %v, want echo in it", name, c, err)
+		}
+	}
+}
+
+func TestLegacyRequestsCarrySessionAndVersion(t *testing.T) {
+	w := &web{stateful: true}
+	s := w.start(t)
+	t.Setenv("TOKEN", "top-secret")
+	s.GetHttp().Headers = map[string]string{"Authorization": "Bearer ${TOKEN}"}
+	mustCall(t, one(t, upstream.Config{Version: "9"}, s), tool("x"))
+	h := w.requests("tools/call")[0].header
+	for name, want := range map[string]string{
+		"Mcp-Session-Id": "session-1", "Mcp-Protocol-Version": "2025-06-18", "Authorization": "Bearer top-secret",
+		"Accept": "application/json, text/event-stream", "Content-Type": "application/json", "User-Agent": "gatehouse/9",
+		"Mcp-Method": "", "Mcp-Name": "",
+	} {
+		if got := h.Get(name); got != want {
+			t.Errorf("header %s = %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestModernRequestsMirrorTheBodyInHeaders(t *testing.T) {
+	w := &web{modern: true, page: `{"name":"träge","inputSchema":{"type":"object","properties":{` +
+		`"region":{"type":"string","x-mcp-header":"Region"}}}},{"name":"bad","inputSchema":{"type":"object","properties":{` +
+		`"region":{"type":"number","x-mcp-header":"not a token"}}}}`}
+	u := one(t, upstream.Config{}, w.start(t))
+	c, err := u.Tools(soon(t))
+	if err != nil || c.Tool("bad") != nil || c.Tool("träge") == nil {
+		t.Fatalf("Tools = %v, %v, want the tool with wrong annotations left out", c, err)
+	}
+	mustCall(t, u, &mcp.Call{
+		Method: "tools/call", Name: "träge", Params: []byte(`{"name":"träge","arguments":{"region":"us-west1"}}`),
+	})
+	q := w.requests("tools/call")[0]
+	for name, want := range map[string]string{
+		"Mcp-Method": "tools/call", "Mcp-Name": "=?base64?dHLDpGdl?=", "Mcp-Param-Region": "us-west1",
+		"Mcp-Protocol-Version": "2026-07-28", "Mcp-Session-Id": "",
+	} {
+		if got := q.header.Get(name); got != want {
+			t.Errorf("header %s = %q, want %q", name, got, want)
+		}
+	}
+	if !strings.Contains(q.params, `"io.modelcontextprotocol/clientCapabilities":{}`) {
+		t.Errorf("params = %s, want our _meta in it", q.params)
+	}
+}
+
+func TestProbeRefusedIsNotTakenForTheOtherEra(t *testing.T) {
+	for status, works := range map[int]bool{400: true, 404: true, 405: true, 406: true, 500: true, 401: false, 403: false, 429: false, 503: false} {
+		w := &web{stateful: true, probe: status}
+		u := one(t, upstream.Config{}, w.start(t))
+		reply, err := u.Call(soon(t), tool("x"))
+		reply.Close()
+		if works != (err == nil) {
+			t.Errorf("probe answered %d: Call = %v, want success = %v", status, err, works)
+		}
+		if !works && (!errors.Is(err, mcp.ErrUnavailable) || !strings.Contains(err.Error(), fmt.Sprint(status))) {
+			t.Errorf("probe answered %d: Call = %v, want %v and the status", status, err, mcp.ErrUnavailable)
+		}
+		if got := len(w.requests("initialize")); (got == 1) != works {
+			t.Errorf("probe answered %d: %d times initialize, want it tried = %v", status, got, works)
+		}
+	}
+}
+
+func TestForgottenSessionIsMadeAnew(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusBadRequest} {
+		w := &web{stateful: true, lost: status}
+		u := one(t, upstream.Config{}, w.start(t))
+		mustCall(t, u, tool("x"))
+		w.forget()
+		mustCall(t, u, tool("x"))
+		calls := w.requests("tools/call")
+		if got := calls[len(calls)-1].header.Get("Mcp-Session-Id"); got != "session-2" {
+			t.Errorf("after %d: session = %q, want session-2", status, got)
+		}
+		if len(calls) != 3 {
+			t.Errorf("after %d: %d calls arrived, want 3", status, len(calls))
+		}
+	}
+}
+
+func TestSessionIsDeletedAtTheEnd(t *testing.T) {
+	w := &web{stateful: true}
+	p := newPool(t, upstream.Config{})
+	tab := tableOf(t, servers{"s": w.start(t)})
+	p.Prepare(tab)
+	mustCall(t, p.Upstream(tab.Server("s")), tool("x"))
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if d := w.requests(http.MethodDelete); len(d) != 1 || d[0].header.Get("Mcp-Session-Id") != "session-1" {
+		t.Errorf("DELETE requests = %v, want one of session-1", d)
+	}
+}
+
+// answering is a server whose tools answer with one text.
+func answering(status int, contentType, format string) *web {
+	return &web{respond: func(w http.ResponseWriter, _ *http.Request, q request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		io.WriteString(w, strings.ReplaceAll(format, "ID", string(q.ID)))
+	}}
+}
+
+func TestAnswersThatAreNone(t *testing.T) {
+	const js, sse = "application/json", "text/event-stream"
+	for name, c := range map[string]struct {
+		status       int
+		kind, answer string
+		want         error
+	}{
+		"wrong id":           {200, js, `{"jsonrpc":"2.0","id":424242,"result":{}}`, mcp.ErrInvalidResponse},
+		"string id":          {200, js, `{"jsonrpc":"2.0","id":"ID","result":{}}`, mcp.ErrInvalidResponse},
+		"null id":            {200, js, `{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"x"}}`, mcp.ErrInvalidResponse},
+		"request":            {200, js, `{"jsonrpc":"2.0","id":ID,"method":"ping"}`, mcp.ErrInvalidResponse},
+		"duplicate id":       {200, js, `{"jsonrpc":"2.0","id":1,"id":ID,"result":{}}`, mcp.ErrInvalidResponse},
+		"half":               {200, js, `{"jsonrpc":"2.0","id":ID,"result":{`, mcp.ErrInvalidResponse},
+		"batch":              {200, js, `[{"jsonrpc":"2.0","id":ID,"result":{}}]`, mcp.ErrInvalidResponse},
+		"no JSON":            {200, "text/plain", `fine`, mcp.ErrInvalidResponse},
+		"accepted":           {202, "", ``, mcp.ErrInvalidResponse},
+		"detail":             {422, js, `{"detail":"no"}`, mcp.ErrInvalidResponse},
+		"unauthorized":       {401, js, `{"detail":"no"}`, mcp.ErrUnavailable},
+		"overload":           {503, "text/html", `<html>`, mcp.ErrUnavailable},
+		"found":              {302, "text/html", ``, mcp.ErrUnavailable},
+		"wrong id in stream": {200, sse, "data: {\"jsonrpc\":\"2.0\",\"id\":424242,\"result\":{}}\n\n", mcp.ErrInvalidResponse},
+		"noise in stream":    {200, sse, "data: hello\n\n", mcp.ErrInvalidResponse},
+		"empty stream":       {200, sse, "", mcp.ErrUnavailable},
+		"huge":               {200, js, `{"jsonrpc":"2.0","id":ID,"result":"` + strings.Repeat("x", 1<<17) + `"}`, mcp.ErrInvalidResponse},
+		"huge event":         {200, sse, "data: \"" + strings.Repeat("x", 1<<17) + "\n\n", mcp.ErrInvalidResponse},
+	} {
+		u := one(t, upstream.Config{MaxMessageBytes: 1 << 16}, answering(c.status, c.kind, c.answer).start(t))
+		if reply, err := u.Call(soon(t), tool("x")); !errors.Is(err, c.want) {
+			t.Errorf("%s: Call = %v, %v, want %v", name, reply, err, c.want)
+		}
+	}
+}
+
+func TestErrorsArePassedOnWhateverTheStatus(t *testing.T) {
+	for _, status := range []int{200, 400, 404, 500} {
+		w := answering(status, "application/json", `{"jsonrpc":"2.0","id":ID,"error":{"code":-32050,"message":"m","data":[1.0]}}`)
+		reply, err := one(t, upstream.Config{}, w.start(t)).Call(soon(t), tool("x"))
+		if err != nil || reply.Error == nil || reply.Error.Code != -32050 || string(reply.Error.Data) != "[1.0]" {
+			t.Errorf("status %d: Call = %+v, %v, want the server's error", status, reply, err)
+		}
+	}
+}
+
+func TestMultiLineAndCRLFEventsAreRead(t *testing.T) {
+	w := answering(200, "text/event-stream", "retry: 5\r\nevent: message\r\ndata: {\"jsonrpc\":\"2.0\",\r\ndata: \"id\":ID,\"result\":{ \"a\":1}}\r\n\r\n")
+	if got := mustCall(t, one(t, upstream.Config{}, w.start(t)), tool("x")); got != `{ "a":1}` {
+		t.Errorf("Call = %s, want the result", got)
+	}
+}
+
+// hanging is a server whose tools never answer; ended counts the requests that their callers closed.
+func hanging(modern, stream bool) (w *web, ended *atomic.Int64) {
+	ended = new(atomic.Int64)
+	return &web{modern: modern, respond: func(w http.ResponseWriter, r *http.Request, _ request) {
+		if stream {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(200)
+			w.(http.Flusher).Flush()
+		}
+		<-r.Context().Done()
+		ended.Add(1)
+	}}, ended
+}
+
+func TestDeadlineCancelsOverHTTP(t *testing.T) {
+	for _, c := range []struct{ modern, stream bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		w, closed := hanging(c.modern, c.stream)
+		u := one(t, upstream.Config{}, w.start(t))
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		if _, err := u.Call(ctx, tool("x")); !errors.Is(err, mcp.ErrTimeout) {
+			t.Errorf("%+v: Call = %v, want %v", c, err, mcp.ErrTimeout)
+		}
+		cancel()
+		eventually(t, "the server saw the request end", func() bool { return closed.Load() == 1 })
+		if c.modern {
+			continue // closing the stream says it all
+		}
+		eventually(t, "a legacy server was told", func() bool { return len(w.requests("notifications/cancelled")) == 1 })
+		if p := w.requests("notifications/cancelled")[0].params; !strings.HasPrefix(p, `{"requestId":3,`) {
+			t.Errorf("%+v: notifications/cancelled has %s, want request 3", c, p)
+		}
+	}
+}
+
+func TestServerRequestsOnAStreamAreAnswered(t *testing.T) {
+	w := &web{}
+	w.respond = func(rw http.ResponseWriter, r *http.Request, q request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":\"p\",\"method\":\"ping\"}\n\n")
+		rw.(http.Flusher).Flush()
+		for len(w.requests("")) == 0 && r.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":\"answered\"}\n\n", q.ID)
+	}
+	if got := mustCall(t, one(t, upstream.Config{}, w.start(t)), tool("x")); got != `"answered"` {
+		t.Errorf("Call = %s, want answered", got)
+	}
+}
+
+func TestBrokenStreamIsTakenUpAgain(t *testing.T) {
+	w := &web{}
+	var id atomic.Pointer[string]
+	w.respond = func(rw http.ResponseWriter, _ *http.Request, q request) {
+		text := string(q.ID)
+		id.Store(&text)
+		rw.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(rw, "id: e1\nretry: 1\ndata:\n\n")
+	}
+	w.onGet = func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Last-Event-ID") != "e1" {
+			rw.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		rw.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":\"late\"}\n\n", *id.Load())
+	}
+	if got := mustCall(t, one(t, upstream.Config{}, w.start(t)), tool("x")); got != `"late"` {
+		t.Errorf("Call = %s, want late", got)
+	}
+}
+
+func TestStreamThatStaysOpenAfterTheAnswerCostsOneShortWait(t *testing.T) {
+	w := &web{respond: func(rw http.ResponseWriter, r *http.Request, q request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":1}\n\n", q.ID)
+		rw.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}}
+	u := one(t, upstream.Config{}, w.start(t))
+	for range 3 {
+		mustCall(t, u, tool("x"))
+	}
+}
+
+func TestRedirectsStayWithinTheOrigin(t *testing.T) {
+	foreign := &web{}
+	foreignURL := serve(t, foreign)
+	home := &web{}
+	mux := http.NewServeMux()
+	mux.Handle("/mcp/", home)
+	mux.Handle("/mcp", http.RedirectHandler("/mcp/", http.StatusTemporaryRedirect))
+	mux.Handle("/away", http.RedirectHandler(foreignURL, http.StatusPermanentRedirect))
+	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusTemporaryRedirect))
+	url := serve(t, mux)
+	mustCall(t, one(t, upstream.Config{}, remote(url+"/mcp")), tool("x"))
+	for _, path := range []string{"/away", "/loop"} {
+		_, err := one(t, upstream.Config{}, remote(url+path)).Call(soon(t), tool("x"))
+		if !errors.Is(err, mcp.ErrUnavailable) || !strings.Contains(err.Error(), "redirects") {
+			t.Errorf("%s: Call = %v, want %v and the redirect", path, err, mcp.ErrUnavailable)
+		}
+	}
+	if len(foreign.seen) > 0 {
+		t.Errorf("the foreign origin got %v, want nothing", foreign.seen)
+	}
+}
+
+func TestServerThatIsDownComesBack(t *testing.T) {
+	w := &web{stateful: true}
+	var down atomic.Bool
+	h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		w.ServeHTTP(rw, r)
+	})
+	u := one(t, upstream.Config{}, remote(serve(t, h)))
+	mustCall(t, u, tool("x"))
+	down.Store(true)
+	if _, err := u.Call(soon(t), tool("x")); !errors.Is(err, mcp.ErrUnavailable) {
+		t.Errorf("Call = %v, want %v", err, mcp.ErrUnavailable)
+	}
+	down.Store(false)
+	mustCall(t, u, tool("x"))
+	if n := len(w.requests("initialize")); n != 1 {
+		t.Errorf("%d times initialize, want 1: the session is still good", n)
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	u := one(t, upstream.Config{}, remote("http://127.0.0.1:1/mcp?token=hidden"))
+	_, err := u.Call(soon(t), tool("x"))
+	if !errors.Is(err, mcp.ErrUnavailable) || !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("Call = %v, want %v with the reason and without the URL", err, mcp.ErrUnavailable)
+	}
+}
+
+func TestOlderTransportIsTriedWhereNoneIsNamed(t *testing.T) {
+	s := server.NewMCPServer("mcpgo", "1", server.WithToolCapabilities(true))
+	s.AddTool(mcpgo.NewTool("echo", mcpgo.WithString("message")),
+		func(_ context.Context, r mcpgo.CallToolRequest) (*mcpgo.CallToolResult, error) {
+			return mcpgo.NewToolResultText(r.GetString("message", "")), nil
+		})
+	sse := server.NewSSEServer(s, server.WithSSEEndpoint("/auto"), server.WithMessageEndpoint("/post"))
+	if problem := echoes(one(t, upstream.Config{}, remote(serve(t, sse)+"/auto")), soon(t), "hi"); problem != "" {
+		t.Error(problem)
+	}
+}
