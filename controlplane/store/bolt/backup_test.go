@@ -140,19 +140,3 @@ func TestBackupUnderCommitsRestores(t *testing.T) {
 	}
 	writer.Wait()
 }
-
-// FuzzRestore restores files whose digest is right, so that everything behind the digest sees what the fuzzer makes.
-func FuzzRestore(f *testing.F) {
-	file, _ := storeFile(f)
-	f.Add(0, []byte{})
-	f.Add(4*os.Getpagesize(), []byte{1, 2, 3})
-	f.Add(16, []byte{0xff})
-	f.Fuzz(func(t *testing.T, at int, patch []byte) {
-		damaged := bytes.Clone(file)
-		copy(damaged[max(0, min(at, len(damaged))):], patch)
-		_, err := bolt.Restore(t.Context(), bytes.NewReader(sealed(damaged)), t.TempDir())
-		if err != nil && !errors.Is(err, store.ErrCorrupt) {
-			t.Errorf("Restore() = %v, want nil or %v", err, store.ErrCorrupt)
-		}
-	})
-}

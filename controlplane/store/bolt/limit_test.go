@@ -54,7 +54,7 @@ func TestFullStoreStillReads(t *testing.T) {
 // TestRetentionMakesRoom never fills, for what is swept is used again.
 func TestRetentionMakesRoom(t *testing.T) {
 	s := open(t, bolt.Config{Dir: t.TempDir(), MaxBytes: 20 << 20, Retention: 2})
-	for n := range int64(40) {
+	for n := range int64(25) {
 		eventually(t, func() bool {
 			err := s.Commit(t.Context(), n, noise(1<<20))
 			if err != nil && !errors.Is(err, store.ErrFull) {
