@@ -110,7 +110,7 @@ func openStore(c Config) (store.Store, error) {
 	}
 	s, err := bolt.Open(bolt.Config{Dir: c.DataDir, Logger: c.Logger})
 	if err != nil {
-		return nil, fmt.Errorf("opening the store in %s: %w", c.DataDir, err)
+		return nil, err // it names the file; a nil *bolt.Store must not become a store.Store
 	}
 	return s, nil
 }
