@@ -24,17 +24,24 @@ type exchange struct {
 // maxKept bounds the memory, in bytes, that an exchange keeps for the next one.
 const maxKept = 256 << 10
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+// exchanges is a pool of them; its zero value is ready.
+type exchanges struct{ pool sync.Pool }
 
-func newExchange() *exchange { return exchanges.Get().(*exchange) }
+func (e *exchanges) take() *exchange {
+	if x, ok := e.pool.Get().(*exchange); ok {
+		return x
+	}
+	return new(exchange)
+}
 
-// free gives the exchange's memory back.
-func (x *exchange) free() {
+// free gives an exchange's memory back. One that has grown large is left to the collector: a pool keeps what it gets, and
+// one large message a minute would otherwise hold that much memory for good.
+func (e *exchanges) free(x *exchange) {
 	if cap(x.body) > maxKept || cap(x.out) > maxKept {
 		return
 	}
-	*x = exchange{body: x.body[:0], out: x.out[:0]}
-	exchanges.Put(x)
+	*x = exchange{body: x.body[:0], out: x.out[:0]} // nothing of one agent's reaches the next
+	e.pool.Put(x)
 }
 
 // readAll fills the body from r to its end; size is how much is expected, or negative.

@@ -87,6 +87,7 @@ type Handler struct {
 	lists    [2]mcp.Reply // tools/list, by era
 	sessions sessions
 	calls    calls
+	memory   exchanges
 
 	drain   sync.Once
 	drained chan struct{}

@@ -12,8 +12,8 @@ import (
 
 // post takes one message: who → body → scan → era → session → answer.
 func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
-	x := newExchange()
-	defer x.free()
+	x := h.memory.take()
+	defer h.memory.free(x)
 	if !h.identify(w, r, x) || !h.readBody(w, r, x) {
 		return
 	}
@@ -98,7 +98,9 @@ func (h *Handler) request(w http.ResponseWriter, r *http.Request, x *exchange) {
 	defer done()
 	reply, err := h.serve(ctx, x)
 	if err != nil {
-		h.requestFailed(w, r, x, err)
+		if r.Context().Err() == nil || !errors.Is(err, context.Canceled) { // else nobody is there to read an answer
+			h.requestFailed(ctx, w, x, err)
+		}
 		return
 	}
 	defer reply.Close()
@@ -138,25 +140,26 @@ func (h *Handler) begin(w http.ResponseWriter, p *table.Principal, result []byte
 }
 
 // requestFailed answers a request that has no reply.
-func (h *Handler) requestFailed(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
-	switch {
-	case r.Context().Err() != nil && errors.Is(err, context.Canceled):
-		return // nobody is there to read an answer
-	case isRefusal(err):
+func (h *Handler) requestFailed(ctx context.Context, w http.ResponseWriter, x *exchange, err error) {
+	if isRefusal(err) {
 		h.refuseCaller(w, err)
-	default:
-		e := h.asFault(x, err)
-		h.writeError(w, errorStatus(x.era, e.Code), x.msg.ID, e)
+		return
 	}
+	e := h.asFault(ctx, x, err)
+	h.writeError(w, errorStatus(x.era, e.Code), x.msg.ID, e)
 }
 
-// asFault turns an error into what the agent is told; what is ours to mend goes to the log.
-func (h *Handler) asFault(x *exchange, err error) *mcp.Error {
+// asFault turns the error of a request that ran under ctx into what the agent is told; what is ours to mend goes to the
+// log.
+func (h *Handler) asFault(ctx context.Context, x *exchange, err error) *mcp.Error {
 	if e, ok := errors.AsType[*mcp.Error](err); ok {
 		return e
 	}
-	if errors.Is(err, context.Canceled) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errCancelled):
 		return &mcp.Error{Code: mcp.CodeInternalError, Message: errCancelled.Error()}
+	case cause != nil:
+		return &mcp.Error{Code: mcp.CodeInternalError, Message: "the gateway is going down and has cancelled the call"}
 	}
 	h.log.Error("request not answered", "method", x.msg.Method, "error", err)
 	return &mcp.Error{Code: mcp.CodeInternalError, Message: "the gateway could not answer; its log says why"}

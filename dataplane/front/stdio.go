@@ -24,10 +24,13 @@ var errLongLine = errors.New("the message is larger than this gateway takes")
 func (h *Handler) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &pipe{h: h, out: out, stop: cancel, session: rand.Text(), slots: make(chan struct{}, h.conf.parallel())}
+	p := &pipe{
+		h: h, out: out, stop: cancel, who: table.Everyone("stdio"), session: rand.Text(),
+		slots: make(chan struct{}, h.conf.parallel()),
+	}
 	defer h.conf.endSession(p.session)
 	lines := make(chan line)
-	go readLines(ctx, in, int(h.conf.maxBody()), lines)
+	go h.readLines(ctx, in, lines)
 	err := p.run(ctx, lines)
 	p.under.Wait()
 	if c, ok := in.(io.Closer); ok && err != nil {
@@ -43,11 +46,11 @@ type line struct {
 }
 
 // readLines sends each line to lines, and at last, unless ctx ends, why there are no more.
-func readLines(ctx context.Context, in io.Reader, most int, lines chan<- line) {
+func (h *Handler) readLines(ctx context.Context, in io.Reader, lines chan<- line) {
 	r := bufio.NewReaderSize(in, 64<<10)
 	for {
-		x := newExchange()
-		err := x.readLine(r, most)
+		x := h.memory.take()
+		err := x.readLine(r, int(h.conf.maxBody()))
 		select {
 		case lines <- line{x, err}:
 		case <-ctx.Done():
@@ -86,6 +89,7 @@ func (x *exchange) readLine(r *bufio.Reader, most int) error {
 type pipe struct {
 	h       *Handler
 	stop    context.CancelCauseFunc
+	who     *table.Principal // whoever started the process may act as every agent: its files are this user's
 	session string
 	slots   chan struct{}
 	under   sync.WaitGroup
@@ -118,25 +122,25 @@ func (p *pipe) run(ctx context.Context, lines <-chan line) error {
 // take serves one line, requests on a goroutine of their own. While all slots are taken no further line is read.
 func (p *pipe) take(ctx context.Context, x *exchange) {
 	if len(bytes.TrimSpace(x.body)) == 0 {
-		x.free()
+		p.h.memory.free(x)
 		return
 	}
 	err := x.scan()
 	switch {
 	case err != nil:
 		p.fail(x.msg.ID, asError(err))
-		x.free()
+		p.h.memory.free(x)
 	case x.msg.Kind == mcp.Request:
 		p.slots <- struct{}{}
 		ctx, done := p.h.calls.begin(ctx, p.session, x.msg.ID)
 		p.under.Go(func() {
-			defer func() { done(); x.free(); <-p.slots }()
+			defer func() { done(); p.h.memory.free(x); <-p.slots }()
 			p.request(ctx, x)
 		})
 	default:
 		x.call.Session = p.session
 		p.h.notify(x)
-		x.free()
+		p.h.memory.free(x)
 	}
 }
 
@@ -146,13 +150,13 @@ func (p *pipe) request(ctx context.Context, x *exchange) {
 		p.fail(x.msg.ID, err)
 		return
 	}
-	x.call.Principal, x.call.Session, x.call.Remote = table.Everyone("stdio"), p.session, "stdio"
+	x.call.Principal, x.call.Session, x.call.Remote = p.who, p.session, "stdio"
 	reply, err := p.h.serve(ctx, x)
 	switch {
 	case errors.Is(context.Cause(ctx), errCancelled):
 		reply.Close()
 	case err != nil:
-		p.fail(x.msg.ID, p.h.asFault(x, err))
+		p.fail(x.msg.ID, p.h.asFault(ctx, x, err))
 	case reply.Error != nil:
 		p.fail(x.msg.ID, reply.Error)
 	default:

@@ -10,8 +10,8 @@ import (
 
 // legacyOnly serves GET and DELETE, which need a session.
 func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request) {
-	x := newExchange()
-	defer x.free()
+	x := h.memory.take()
+	defer h.memory.free(x)
 	if !h.identify(w, r, x) {
 		return
 	}

@@ -69,17 +69,12 @@ func ParseError(raw []byte) (*Error, error) {
 // is raw. It does not look whether there is one of that name; Pick does.
 func AppendMember(dst, object []byte, name string, value []byte) []byte {
 	dst = append(dst, object[:lastBrace(object)]...)
-	return append(append(AppendMemberTail(dst, object, name), value...), '}')
-}
-
-// AppendMemberTail appends what stands between the members of object and a value added as name: a comma where object
-// has members, the name and the colon.
-func AppendMemberTail(dst, object []byte, name string) []byte {
 	if !emptyObject(object) {
 		dst = append(dst, ',')
 	}
 	dst = append(append(dst, '"'), name...)
-	return append(dst, '"', ':')
+	dst = append(dst, '"', ':')
+	return append(append(dst, value...), '}')
 }
 
 // lastBrace returns where the closing brace of a checked object stands.

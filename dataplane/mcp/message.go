@@ -31,9 +31,7 @@ type Message struct {
 	Error []byte
 }
 
-// members are the names that an envelope may have, in the order of the constants below.
-var members = []string{"jsonrpc", "id", "method", "params", "result", "error"}
-
+// The places of an envelope's members in what ScanMessage picks.
 const (
 	memberVersion = iota
 	memberID
@@ -50,7 +48,8 @@ const (
 func ScanMessage(data []byte) (Message, error) {
 	var m Message
 	var v [memberCount][]byte
-	p := picker{names: members, out: v[:]}
+	names := [memberCount]string{"jsonrpc", "id", "method", "params", "result", "error"}
+	p := picker{names: names[:], out: v[:]}
 	s := scanner{data: data}
 	if !s.document(&p) {
 		if p.fault != nil {
