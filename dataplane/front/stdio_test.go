@@ -120,7 +120,9 @@ func TestPipeEndsWithItsContext(t *testing.T) {
 	p.write(waitCall)
 	receive(t, g.started)
 	cancel()
-	go io.Copy(io.Discard, p.out) // an answer to the call may still come
+	if got, want := p.read(), `{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"the gateway is going down and has cancelled the call"}}`; got != want {
+		t.Errorf("answer = %s, want %s", got, want)
+	}
 	if err := receive(t, p.done); !errors.Is(err, context.Canceled) {
 		t.Errorf("ServeStdio = %v, want context.Canceled", err)
 	}
