@@ -52,10 +52,12 @@ func (k *checker) stdio(s *gatehousev1.Stdio) {
 	k.refuseIf(strings.Contains(s.GetCwd(), "\x00"), "spec.stdio.cwd", "a NUL byte is not allowed here")
 }
 
-// text checks a string that may hold references and becomes part of a process's arguments or environment.
+// text checks a string that may hold references and becomes part of a process's arguments, an environment or a request.
+// It returns the string with something in the place of each reference. An odd reference is a warning: it makes its own
+// server unavailable, and must not stop the others.
 func (k *checker) text(field, text string) string {
-	plain, problem := replaceReferences(text, "1")
-	k.refuseIf(problem != "", field, problem)
+	plain, odd := replaceReferences(text, "1")
+	k.warnIf(odd != "", field, odd)
 	k.refuseIf(strings.Contains(plain, "\x00"), field, "a NUL byte is not allowed here")
 	return plain
 }
@@ -98,27 +100,28 @@ func isToken(s string) bool {
 	})
 }
 
-// replaceReferences puts with in the place of each ${VAR} and ${VAR:-default}. The second result says what is wrong with
-// the first one that is neither.
-func replaceReferences(text, with string) (plain, problem string) {
+// replaceReferences puts with in the place of each ${VAR} and ${VAR:-default}. What is never closed and "${}" are no
+// references and stay. The second result says what is odd about the last reference that is.
+func replaceReferences(text, with string) (plain, odd string) {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "${")
-		b.WriteString(before)
-		if !found {
-			return b.String(), ""
-		}
 		body, after, closed := strings.Cut(rest, "}")
-		name, otherwise, _ := strings.Cut(body, ":-")
-		switch {
+		b.WriteString(before)
+		switch name, otherwise, _ := strings.Cut(body, ":-"); {
+		case !found:
+			return b.String(), odd
 		case !closed:
-			return b.String(), `"${" has no "}"`
-		case !isVariable(name):
-			return b.String(), `"${` + body + `}" is neither ${VAR} nor ${VAR:-default}`
-		case strings.Contains(otherwise, "${"):
-			return b.String(), `"${` + body + `}" has a reference inside a reference`
+			return b.String() + "${" + rest, `"${" has no "}" and stays as it is`
+		case body == "":
+			b.WriteString("${}")
+			odd = `"${}" names no variable and stays as it is`
+		case !isVariable(name) || strings.Contains(otherwise, "${"):
+			odd = `"${` + body + `}" is neither ${VAR} nor ${VAR:-default}`
+			fallthrough
+		default:
+			b.WriteString(with)
 		}
-		b.WriteString(with)
 		text = after
 	}
 }
