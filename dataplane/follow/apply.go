@@ -25,7 +25,7 @@ var (
 func (f *Follower) take(s *gatehousev1.Snapshot) error {
 	serving := f.State().Position
 	if serving != nil && proto.Equal(serving, s.GetPosition()) {
-		return nil
+		return nil // sent again, across a lost ack
 	}
 	if err := f.mayFollow(s.GetPosition(), serving); err != nil {
 		return err
@@ -42,7 +42,8 @@ func (f *Follower) take(s *gatehousev1.Snapshot) error {
 }
 
 // mayFollow refuses to go back in (epoch, revision) of one store. Another store is another history: then the control
-// plane was replaced, and it is right.
+// plane was replaced, and it is right. The same number under another digest is no way back either: a newer program may lay
+// the same revision out in other bytes.
 func (f *Follower) mayFollow(next, serving *gatehousev1.Position) error {
 	if serving == nil {
 		return nil

@@ -16,16 +16,17 @@ import (
 
 // The files of a state folder.
 const (
-	newestName   = "snapshot"
-	previousName = "snapshot.previous"
-	damagedName  = "snapshot.damaged"
-	partName     = "snapshot.part"
+	newestName   = "snapshot"          // the last one acked
+	previousName = "snapshot.previous" // the one before, should the newest be damaged
+	damagedName  = "snapshot.damaged"  // what a start could not use, for people
+	partName     = "snapshot.part"     // being written
 )
 
 // fileHeader begins a file; then come the SHA-256 of the rest, and the rest: a serialized Snapshot. The snapshot's own
 // digest covers its content only, and a changed position or feature would be as bad.
 var fileHeader = []byte("gatehouse snapshot 1\n")
 
+// Why a file is not loaded.
 var (
 	errNone    = errors.New("there is no such file")
 	errDamaged = errors.New("the file is damaged")
@@ -48,7 +49,7 @@ func (d disk) save(s *gatehousev1.Snapshot) error {
 	if err := d.write(partName, fileHeader, sum[:], b); err != nil {
 		return errors.Join(err, os.RemoveAll(d.path(partName))) // a full disk needs the room
 	}
-	if err := d.rename(newestName, previousName); err != nil {
+	if err := d.rename(newestName, previousName); err != nil { // here, for a moment, there is no newest: Start copes
 		return err
 	}
 	if err := os.Rename(d.path(partName), d.path(newestName)); err != nil {
@@ -83,6 +84,7 @@ func (d disk) load(name string) (*gatehousev1.Snapshot, error) {
 // setAside keeps a bad file for people to look at, out of the way of save, which would make it the previous one.
 func (d disk) setAside(name string) error { return d.rename(name, damagedName) }
 
+// path is where a file of the folder is.
 func (d disk) path(name string) string { return filepath.Join(d.dir, name) }
 
 // rename lets from be missing.

@@ -65,6 +65,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// logger spares every caller the question whether there is one.
 func (c Config) logger() *slog.Logger {
 	if c.Logger == nil {
 		return slog.New(slog.DiscardHandler)
@@ -199,6 +200,7 @@ func (f *Follower) State() State {
 	return f.state
 }
 
+// note changes the state, for memory only: change MUST NOT wait.
 func (f *Follower) note(change func(s *State)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

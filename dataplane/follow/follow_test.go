@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -17,8 +16,6 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestNewSaysWhatIsMissing(t *testing.T) {
 	_, err := follow.New(follow.Config{ControlPlane: "127.0.0.1:1", Live: new(table.Live), Pool: new(pool)})

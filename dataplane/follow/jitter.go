@@ -14,6 +14,7 @@ const (
 // jitter is a backoff whose waits lie anywhere between nothing and a ceiling that doubles. The zero value begins.
 type jitter struct{ ceiling time.Duration }
 
+// next returns how long to wait now, and doubles the ceiling for the time after.
 func (j *jitter) next() time.Duration {
 	j.ceiling = min(max(2*j.ceiling, shortestCeiling), longestCeiling)
 	return upTo(j.ceiling)

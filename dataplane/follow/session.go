@@ -18,6 +18,8 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
+// The bounds of a stream. Those of time are generous: to leave a living control plane costs more than to wait for a dead
+// one, since calls are served all the while.
 const (
 	welcomeWithin   = 10 * time.Second // from dialling to the first message
 	missedBeats     = 3                // heartbeats of silence after which a stream counts as dead
@@ -32,6 +34,7 @@ var (
 	errSilent  = errors.New("the control plane is silent")
 	errDrained = errors.New("the control plane asked to come back later")
 	errOrder   = errors.New("the control plane does not begin with a welcome")
+	errEnded   = errors.New("the control plane has ended the stream")
 )
 
 // session is one stream. One goroutine receives; another does all the rest, for a stream takes one sender at a time.
@@ -56,6 +59,7 @@ func (f *Follower) follow(ctx context.Context) (welcomed bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	// Deferred calls run from the last to the first: the stream is cancelled, its receiver ends, the connection closes.
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &session{Follower: f, inbox: make(chan *gatehousev1.FollowResponse), silence: welcomeWithin}
 	s.watchdog = time.AfterFunc(s.silence, func() { cancel(errSilent) })
@@ -88,10 +92,15 @@ func (f *Follower) dial() (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
+// receive hands messages over one at a time, so that a control plane that sends faster than this side takes is slowed down
+// by the stream's own flow control.
 func (s *session) receive(ctx context.Context) {
 	defer close(s.inbox)
 	for {
 		m, err := s.stream.Recv()
+		if errors.Is(err, io.EOF) {
+			err = errEnded
+		}
 		if err != nil {
 			s.err = err
 			return
@@ -138,6 +147,7 @@ func (s *session) run() error {
 	}
 }
 
+// hello says what serves. The control plane sends a snapshot only if that is not what should, so coming back is cheap.
 func (s *session) hello() error {
 	return s.send(&gatehousev1.FollowRequest{Message: &gatehousev1.FollowRequest_Hello{Hello: &gatehousev1.Hello{
 		ProxyId:  s.config.ID,
@@ -169,6 +179,7 @@ func (s *session) hear(m *gatehousev1.FollowResponse) error {
 	return nil
 }
 
+// welcome learns how long silence may be, and tells at once how the proxy is.
 func (s *session) welcome(w *gatehousev1.Welcome) error {
 	s.welcomed = true
 	s.silence = max(missedBeats*w.GetHeartbeat().AsDuration(), shortestSilence)
@@ -195,6 +206,7 @@ func (s *session) answer(snapshot *gatehousev1.Snapshot) error {
 	return s.report()
 }
 
+// ack promises that a position serves new calls and is on disk; took is for the operator's metrics.
 func (s *session) ack(p *gatehousev1.Position, took time.Duration) error {
 	err := s.send(&gatehousev1.FollowRequest{Message: &gatehousev1.FollowRequest_Ack{
 		Ack: &gatehousev1.Ack{Position: p, Took: durationpb.New(took)},
@@ -207,6 +219,7 @@ func (s *session) ack(p *gatehousev1.Position, took time.Duration) error {
 	return nil
 }
 
+// nack says why a snapshot does not serve. This is the operator's to read, so it is loud here as well.
 func (s *session) nack(snapshot *gatehousev1.Snapshot, reason error) error {
 	if errors.Is(reason, errUnsaved) {
 		s.unsaved = snapshot
