@@ -1,5 +1,6 @@
 // Package store keeps every revision of the configuration. A store is shared state: nothing here assumes that only one
-// process uses it.
+// process uses it. It refuses to guess: what cannot be proven by its digest is an error, and a commit on any other base
+// than the newest revision is one too.
 package store
 
 import (

@@ -11,7 +11,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// A backup is a header, the bbolt file, and the SHA-256 of the file.
+// A backup is a header, the bbolt file, and the SHA-256 of the file: a copy that was cut short or changed is found before
+// anything else is read of it.
 const (
 	backupHeader = "gatehouse backup 1\n"
 	spoolPattern = fileName + ".backup-*"
@@ -65,6 +66,7 @@ type contextReader struct {
 	r   io.Reader
 }
 
+// Read reads, or returns the ctx's error once it has ended.
 func (r contextReader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err

@@ -24,10 +24,10 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
 )
 
-// fileName is the store's file in its folder.
+// fileName is the store's file in its folder. Others begin with it: the holder's name, and copies while they are made.
 const fileName = "gatehouse.db"
 
-// Config says where the store is and how much it keeps.
+// Config says where the store is and how much it keeps. Only Dir has no default.
 type Config struct {
 	// Dir is the folder of the store; it is made, with mode 0700, where it does not exist.
 	Dir string
@@ -39,8 +39,10 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// path is where bbolt's file is.
 func (c Config) path() string { return filepath.Join(c.Dir, fileName) }
 
+// retention is the number of revisions kept, at least 1.
 func (c Config) retention() int64 {
 	if c.Retention <= 0 {
 		return 1000
@@ -48,6 +50,7 @@ func (c Config) retention() int64 {
 	return c.Retention
 }
 
+// maxBytes is the limit in bytes. There always is one: with the disk full bbolt cannot even delete, at a limit it can.
 func (c Config) maxBytes() int64 {
 	if c.MaxBytes <= 0 {
 		return 2 << 30
@@ -55,6 +58,7 @@ func (c Config) maxBytes() int64 {
 	return c.MaxBytes
 }
 
+// logger spares every caller the question whether there is one.
 func (c Config) logger() *slog.Logger {
 	if c.Logger == nil {
 		return slog.New(slog.DiscardHandler)
@@ -67,7 +71,7 @@ type Store struct {
 	config   Config
 	log      *slog.Logger
 	db       *bbolt.DB
-	identity store.Identity
+	identity store.Identity // read once: nothing changes it while the store is open
 	watchers watchers
 
 	turn  chan struct{} // one slot: who fills it writes
@@ -75,7 +79,7 @@ type Store struct {
 
 	sweep     chan struct{} // one slot: revisions may have become old
 	cramped   atomic.Bool   // the next sweep is to make what room it can
-	closing   chan struct{}
+	closing   chan struct{} // closes when Close is called
 	tasks     sync.WaitGroup
 	closeOnce sync.Once
 	closeErr  error
@@ -124,7 +128,7 @@ func (s *Store) begin() error {
 	return nil
 }
 
-// Identity returns what the store got when it was made.
+// Identity returns what the store got when it was made: id, epoch, and a copy of the 32 bytes that seal.
 func (s *Store) Identity() store.Identity {
 	id := s.identity
 	id.SealKey = slices.Clone(id.SealKey)
@@ -147,7 +151,7 @@ func (s *Store) release() error {
 	return errors.Join(removeHolder(s.config), guarded(s.db.Close))
 }
 
-// view runs fn on a consistent state. Nothing that fn keeps may refer to the transaction's memory.
+// view runs fn on a consistent state. What fn keeps MUST NOT refer to the transaction's memory, which is the mapped file.
 func (s *Store) view(fn func(tx *bbolt.Tx) error) error {
 	return closedError(guarded(func() error { return s.db.View(fn) }))
 }
@@ -182,6 +186,7 @@ func (s *Store) write(maxBytes int64, fn func(tx *bbolt.Tx) error) error {
 	return closedError(err)
 }
 
+// closedError gives bbolt's word for a closed file the store's name.
 func closedError(err error) error {
 	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return store.ErrClosed

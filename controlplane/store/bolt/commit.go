@@ -63,6 +63,7 @@ func moveHead(tx *bbolt.Tx, base, keep int64) error {
 	return putHead(tx, h)
 }
 
+// putRevision stores what is not stored yet. Most of a revision is: only changed objects and the manifest are new.
 func putRevision(tx *bbolt.Tx, n int64, name content.Digest, blobs map[content.Digest][]byte) error {
 	stored, err := reader{tx}.bucket(bucketBlobs)
 	if err != nil {

@@ -18,6 +18,7 @@ type holder struct {
 	Since time.Time `json:"since"`
 }
 
+// holderPath is where the name of the holder is.
 func (c Config) holderPath() string { return c.path() + ".holder" }
 
 // writeHolder leaves our name beside the file; the lock MUST be held.
@@ -45,7 +46,8 @@ func removeHolder(c Config) error {
 	return nil
 }
 
-// inUse says who holds the store, as far as the file beside it tells.
+// inUse says who holds the store, as far as the file beside it tells. For a moment after a kill it may name the process
+// before; that is better than no name.
 func inUse(c Config) error {
 	var h holder
 	b, err := os.ReadFile(c.holderPath())

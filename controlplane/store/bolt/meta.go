@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
 )
 
+// The buckets, and the rows of meta.
 var (
 	bucketBlobs     = []byte("blobs")
 	bucketRevisions = []byte("revisions")
@@ -50,6 +51,7 @@ func (s *Store) initialise() error {
 	return s.update(create)
 }
 
+// create makes the buckets and an identity, in the transaction that is the store's first.
 func create(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{bucketBlobs, bucketRevisions, bucketMeta} {
 		if _, err := tx.CreateBucket(name); err != nil {
@@ -58,7 +60,7 @@ func create(tx *bbolt.Tx) error {
 	}
 	var id [16]byte
 	row := identityRow{Schema: schema, Epoch: 1, SealKey: make([]byte, 32)}
-	rand.Read(id[:])
+	rand.Read(id[:]) // never fails; it ends the process sooner
 	rand.Read(row.SealKey)
 	row.ID = hex.EncodeToString(id[:])
 	if err := putIdentity(tx, row); err != nil {
@@ -67,6 +69,7 @@ func create(tx *bbolt.Tx) error {
 	return putHead(tx, head{})
 }
 
+// putIdentity stores the identity: when the store is made, and when a restore begins an epoch.
 func putIdentity(tx *bbolt.Tx, row identityRow) error {
 	b, err := json.Marshal(row)
 	if err != nil {
@@ -75,6 +78,7 @@ func putIdentity(tx *bbolt.Tx, row identityRow) error {
 	return tx.Bucket(bucketMeta).Put(keyIdentity, seal(b))
 }
 
+// putHead stores the head as two numbers of 8 bytes.
 func putHead(tx *bbolt.Tx, h head) error {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(h.oldest))
@@ -88,6 +92,7 @@ func seal(b []byte) []byte {
 	return append(sum[:], b...)
 }
 
+// unseal returns the row without its digest, if it is the one that was sealed.
 func unseal(b []byte) ([]byte, bool) {
 	if len(b) < sha256.Size {
 		return nil, false
@@ -109,6 +114,7 @@ func (r reader) row(key []byte) ([]byte, error) {
 	return b, nil
 }
 
+// identityRow returns the identity as stored. A layout that is newer than this program's is refused, not guessed at.
 func (r reader) identityRow() (identityRow, error) {
 	var row identityRow
 	b, err := r.row(keyIdentity)
@@ -124,11 +130,14 @@ func (r reader) identityRow() (identityRow, error) {
 	return row, nil
 }
 
+// identity returns the identity as callers know it.
 func (r reader) identity() (store.Identity, error) {
 	row, err := r.identityRow()
 	return store.Identity{ID: row.ID, Epoch: row.Epoch, SealKey: row.SealKey}, err
 }
 
+// head returns which revisions there are. It is a row of its own, not just the last key of the revisions, so that a lost
+// key is found rather than taken for an older store.
 func (r reader) head() (head, error) {
 	b, err := r.row(keyHead)
 	if err != nil {

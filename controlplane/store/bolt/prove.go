@@ -48,6 +48,7 @@ func (r reader) proveRevisions(ctx context.Context) error {
 	return nil
 }
 
+// proveBlobs hashes every blob, whoever refers to it.
 func (r reader) proveBlobs(ctx context.Context) error {
 	blobs, err := r.bucket(bucketBlobs)
 	if err != nil {

@@ -60,9 +60,10 @@ func (h head) below(n int64) head {
 	return h
 }
 
-// reader reads within one transaction, and checks all that it reads.
+// reader reads within one transaction, and checks all that it reads: nothing leaves it unproven.
 type reader struct{ tx *bbolt.Tx }
 
+// bucket returns a bucket, which every store has.
 func (r reader) bucket(name []byte) (*bbolt.Bucket, error) {
 	b := r.tx.Bucket(name)
 	if b == nil {
@@ -71,7 +72,7 @@ func (r reader) bucket(name []byte) (*bbolt.Bucket, error) {
 	return b, nil
 }
 
-// load returns revision n of those in h.
+// load returns revision n of those in h, or the newest where n is 0.
 func (r reader) load(h head, n int64) (*store.Revision, error) {
 	switch {
 	case n == 0 && h.newest == 0:
@@ -90,6 +91,7 @@ func (r reader) load(h head, n int64) (*store.Revision, error) {
 	return content.Decode(fetch, name, n)
 }
 
+// history returns at most limit records of those in h, newest first. It reads manifests alone, no objects.
 func (r reader) history(ctx context.Context, h head, limit int) ([]*gatehousev1.Revision, error) {
 	var records []*gatehousev1.Revision
 	for n := h.newest; n >= max(h.oldest, 1) && len(records) < limit; n-- {
@@ -124,13 +126,14 @@ func (r reader) find(n int64) (content.Fetch, content.Digest, error) {
 	if err != nil {
 		return nil, content.Digest{}, err
 	}
-	name := revisions.Get(revisionKey(n))
+	name := revisions.Get(revisionKey(n)) // the head says that there is one, so none is damage
 	if len(name) != len(content.Digest{}) {
 		return nil, content.Digest{}, fmt.Errorf("reading the row of revision %d: %w", n, store.ErrCorrupt)
 	}
 	return fetch, content.Digest(name), nil
 }
 
+// fetch returns how blobs are read here: from the mapped file, without a copy, so only within the transaction.
 func (r reader) fetch() (content.Fetch, error) {
 	blobs, err := r.bucket(bucketBlobs)
 	if err != nil {
@@ -156,6 +159,7 @@ func (r reader) proveNewest() (int64, error) {
 	return h.newest, err
 }
 
+// revisionKey is a number as a key; keys sort as numbers do.
 func revisionKey(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 
 // revisionOf is the reverse of revisionKey; a key of another length is of no revision, -1.

@@ -72,6 +72,7 @@ func unpack(ctx context.Context, r io.Reader, path string) error {
 	return errors.Join(unpackTo(f, contextReader{ctx, r}), f.Close())
 }
 
+// unpackTo copies first and proves afterwards, for the digest comes last; the file is taken away again if it is wrong.
 func unpackTo(f *os.File, r io.Reader) error {
 	header, err := io.ReadAll(io.LimitReader(r, int64(len(backupHeader))))
 	if err != nil {
@@ -116,6 +117,7 @@ func adopt(ctx context.Context, path string) (newest int64, err error) {
 	return newest, err
 }
 
+// nextEpoch begins the epoch that lets proxies take revisions lower than those they saw before the restore.
 func (r reader) nextEpoch() error {
 	row, err := r.identityRow()
 	if err != nil {

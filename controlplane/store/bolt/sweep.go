@@ -12,6 +12,7 @@ import (
 // sweepStep is how many blobs one transaction deletes, so that commits get their turn.
 const sweepStep = 256
 
+// wakeSweeper leaves a sign and goes on; many of them are one sweep.
 func (s *Store) wakeSweeper() {
 	select {
 	case s.sweep <- struct{}{}:
@@ -145,7 +146,7 @@ func (m *mark) step(r reader, n int64) (done bool, err error) {
 		if _, ok := m.live[d]; ok || blobs.Get(d[:]) == nil {
 			continue
 		}
-		if deleted == sweepStep {
+		if deleted == sweepStep { // the rest has another transaction
 			return false, nil
 		}
 		if err := blobs.Delete(d[:]); err != nil {

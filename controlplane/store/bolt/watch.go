@@ -28,6 +28,7 @@ func (s *Store) Watch(ctx context.Context) (<-chan int64, error) {
 	return ch, nil
 }
 
+// add makes a channel that already carries the newest number.
 func (w *watchers) add() (chan int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,6 +71,7 @@ func (w *watchers) publish(n int64) {
 	}
 }
 
+// close ends all watches, and any that would begin later.
 func (w *watchers) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 // magic opens every manifest, so that no object's bytes are ever taken for one. A new layout gets a new number.
 var magic = []byte("gatehouse manifest 1\n")
 
-// Digest is the SHA-256 of a blob, and its name.
+// Digest is the SHA-256 of a blob, and the name it is stored under.
 type Digest [sha256.Size]byte
 
 // Sum returns the digest of a blob.
@@ -62,6 +62,7 @@ func Encode(r *store.Revision) (Digest, map[Digest][]byte, error) {
 	return name, blobs, nil
 }
 
+// encodeManifest puts the record first, behind its length, and then 32 bytes for each object.
 func encodeManifest(record *gatehousev1.Revision, objects []Digest) ([]byte, error) {
 	head, err := marshal(record)
 	if err != nil {
@@ -83,7 +84,7 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	if !ok {
 		return nil, fmt.Errorf("reading a manifest: no header: %w", store.ErrCorrupt)
 	}
-	size, n := binary.Uvarint(rest)
+	size, n := binary.Uvarint(rest) // n is not positive where there is no number, or one of over 64 bits
 	if n <= 0 || size > uint64(len(rest)-n) {
 		return nil, fmt.Errorf("reading a manifest: bad length of the record: %w", store.ErrCorrupt)
 	}
@@ -146,6 +147,7 @@ func Decode(fetch Fetch, d Digest, n int64) (*store.Revision, error) {
 	return r, nil
 }
 
+// decodeObject returns one object, proven before it is decoded.
 func decodeObject(fetch Fetch, name Digest) (*gatehousev1.Object, error) {
 	b, err := Blob(fetch, name)
 	if err != nil {
@@ -158,6 +160,7 @@ func decodeObject(fetch Fetch, name Digest) (*gatehousev1.Object, error) {
 	return o, nil
 }
 
+// marshal orders the entries of maps, so that the same object always has the same name.
 func marshal(m proto.Message) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
 }

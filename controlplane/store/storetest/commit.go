@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
 )
 
+// testIdentity compares two calls, and two stores: a proxy tells stores apart by nothing else.
 func testIdentity(t *testing.T, s, other store.Store) {
 	id := s.Identity()
 	if id.ID == "" || id.Epoch != 1 || len(id.SealKey) != 32 {
@@ -26,6 +27,7 @@ func testIdentity(t *testing.T, s, other store.Store) {
 	}
 }
 
+// testDense sees every number once, in order, whatever the caller's record says.
 func testDense(t *testing.T, s store.Store) {
 	for base := range int64(5) {
 		r := Revision("dense")
@@ -42,6 +44,7 @@ func testDense(t *testing.T, s store.Store) {
 	}
 }
 
+// testBase tries bases before, behind and far beyond the newest, and sees that a refused commit leaves no trace.
 func testBase(t *testing.T, s store.Store) {
 	Commit(t, s, 0, 3)
 	for _, base := range []int64{-1, 0, 2, 4, 1 << 60} {
@@ -54,6 +57,7 @@ func testBase(t *testing.T, s store.Store) {
 	wantEqual(t, 3, load(t, s, 0), load(t, s, 3))
 }
 
+// testEndedContext sees that nothing is written for a caller that has gone.
 func testEndedContext(t *testing.T, s store.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -65,6 +69,7 @@ func testEndedContext(t *testing.T, s store.Store) {
 	}
 }
 
+// testOneWins races commits on each base; all but one have to learn that they lost.
 func testOneWins(t *testing.T, s store.Store) {
 	for base := range int64(8) {
 		var won atomic.Int64
@@ -106,6 +111,7 @@ func testNoLostUpdate(t *testing.T, s store.Store) {
 	}
 }
 
+// increment adds one to what it loaded, and begins anew where somebody else was faster.
 func increment(t *testing.T, s store.Store) {
 	for {
 		r, err := s.Load(t.Context(), 0)

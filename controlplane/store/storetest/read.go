@@ -15,6 +15,7 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
+// testEmpty sees that a new store answers as one at revision 0, not with errors.
 func testEmpty(t *testing.T, s store.Store) {
 	r := load(t, s, 0)
 	if r.Record.GetRevision() != 0 || r.Config == nil || len(r.Config.Objects) != 0 {
@@ -42,6 +43,7 @@ func everyKind() *gatehousev1.Config {
 	}}
 }
 
+// testRoundTrip commits odd configurations one after the other and reads all of them back at the end.
 func testRoundTrip(t *testing.T, s store.Store) {
 	committed := []*store.Revision{
 		{Record: &gatehousev1.Revision{}, Config: &gatehousev1.Config{}},
@@ -60,6 +62,7 @@ func testRoundTrip(t *testing.T, s store.Store) {
 	wantEqual(t, 0, load(t, s, 0), committed[len(committed)-1])
 }
 
+// testPrivate changes what it committed and what it loaded; neither may reach the store.
 func testPrivate(t *testing.T, s store.Store) {
 	r := Revision("as committed")
 	if err := s.Commit(t.Context(), 0, r); err != nil {
@@ -73,6 +76,7 @@ func testPrivate(t *testing.T, s store.Store) {
 	wantEqual(t, 1, load(t, s, 1), want)
 }
 
+// testNotFound asks for revisions just beyond the newest, far beyond it, and below the first.
 func testNotFound(t *testing.T, s store.Store) {
 	for _, n := range []int64{1, -1} {
 		_, err := s.Load(t.Context(), n)
@@ -85,6 +89,7 @@ func testNotFound(t *testing.T, s store.Store) {
 	}
 }
 
+// testLarge goes beyond the usual limits of a value and of a transaction: 1 MiB in one object, and 2,000 objects.
 func testLarge(t *testing.T, s store.Store) {
 	r := Revision(strings.Repeat("x", 1<<20))
 	for i := range 2000 {
@@ -96,6 +101,7 @@ func testLarge(t *testing.T, s store.Store) {
 	wantEqual(t, 1, load(t, s, 1), r)
 }
 
+// testHistory cuts the history above and below; limits of nothing and bounds before the first are empty, not errors.
 func testHistory(t *testing.T, s store.Store) {
 	Commit(t, s, 0, 6)
 	for _, c := range []struct {
@@ -128,6 +134,7 @@ func testHistory(t *testing.T, s store.Store) {
 	}
 }
 
+// testBackup backs up while commits go on: the copy has to be of a revision that was newest at some time meanwhile.
 func testBackup(t *testing.T, s store.Store) {
 	Commit(t, s, 0, 3)
 	var writer sync.WaitGroup
@@ -150,6 +157,7 @@ func testBackup(t *testing.T, s store.Store) {
 	wantError(t, "Backup with an ended context", err, context.Canceled)
 }
 
+// testClosed sees that watches end with the store, and that every method says why it does nothing any more.
 func testClosed(t *testing.T, s store.Store) {
 	Commit(t, s, 0, 1)
 	ch := watch(t, t.Context(), s)

@@ -85,6 +85,7 @@ func Commit(t *testing.T, s store.Store, base int64, n int) int64 {
 	return base
 }
 
+// load returns a revision that has to be there.
 func load(t *testing.T, s store.Store, n int64) *store.Revision {
 	t.Helper()
 	r, err := s.Load(t.Context(), n)
@@ -94,6 +95,7 @@ func load(t *testing.T, s store.Store, n int64) *store.Revision {
 	return r
 }
 
+// wantEqual compares what Load(n) returned with what was committed.
 func wantEqual(t *testing.T, n int64, got, want *store.Revision) {
 	t.Helper()
 	if !proto.Equal(got.Record, want.Record) {
@@ -104,6 +106,7 @@ func wantEqual(t *testing.T, n int64, got, want *store.Revision) {
 	}
 }
 
+// wantError compares errors as callers do, by what they wrap.
 func wantError(t *testing.T, call string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
@@ -135,6 +138,7 @@ func until(t *testing.T, ch <-chan int64, want int64) {
 	}
 }
 
+// watch begins a watch that has to begin.
 func watch(t *testing.T, ctx context.Context, s store.Store) <-chan int64 {
 	t.Helper()
 	ch, err := s.Watch(ctx)

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
 )
 
+// testWatchAtOnce begins a watch at each revision: nobody has to load first and then fear a gap.
 func testWatchAtOnce(t *testing.T, s store.Store) {
 	for base := range int64(3) {
 		if n, _ := next(t, watch(t, t.Context(), s)); n != base {
@@ -39,12 +40,14 @@ func testWatchNewest(t *testing.T, s store.Store) {
 	until(t, watch(t, t.Context(), s), newest)
 }
 
+// testWatchSlow reads only after all commits, and then has to arrive at the newest without having seen all.
 func testWatchSlow(t *testing.T, s store.Store) {
 	ch := watch(t, t.Context(), s)
 	newest := Commit(t, s, 0, 40) // would not end if a watch that nobody reads held commits up
 	until(t, ch, newest)
 }
 
+// testWatchEnds ends one of two watches; the other goes on.
 func testWatchEnds(t *testing.T, s store.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended, stays := watch(t, ctx, s), watch(t, t.Context(), s)
