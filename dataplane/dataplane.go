@@ -157,13 +157,13 @@ func (s *Server) wire() (err error) {
 	if err != nil {
 		return fmt.Errorf("making follower: %w", err)
 	}
-	authenticator := auth.New(s.live.Live, c.Auth)
+	verifier := auth.New(s.live.Live, c.Auth)
 	s.gateway = gateway.New(gateway.Config{
-		Live: s.live.Live, Auth: authenticator, Upstream: s.upstream, Records: s.audit, Debug: c.Debug,
+		Live: s.live.Live, Auth: verifier, Upstream: s.upstream, Records: s.audit, Debug: c.Debug,
 		Metrics: record.NewMetrics(s.registry, gateway.Operations()), Status: s.status, Logger: s.log,
 	})
 	s.front = front.New(front.Config{
-		Gateway: s.gateway, Auth: authenticator, SealKey: s.sealKey, EndSession: s.pool.EndSession,
+		Gateway: s.gateway, Auth: verifier, SealKey: s.sealKey, EndSession: s.pool.EndSession,
 		Version: c.Version, Logger: s.log,
 	})
 	s.registerProxy()

@@ -232,13 +232,16 @@ func TestCallersWithoutAKeyAreRefusedAndRecorded(t *testing.T) {
 	}
 	var got []string
 	for line := range bytes.Lines(text) {
-		var e struct{ Outcome, Principal string }
+		var e struct {
+			Outcome   string `json:"outcome"`
+			Principal string `json:"principal"`
+		}
 		if err := json.Unmarshal(line, &e); err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, e.Outcome+":"+e.Principal)
+		got = append(got, e.Outcome+" of "+e.Principal)
 	}
-	if want := "UNAUTHENTICATED: UNAUTHENTICATED: OK:laptop"; strings.Join(got, " ") != want {
+	if want := "UNAUTHENTICATED of , UNAUTHENTICATED of , OK of laptop"; strings.Join(got, ", ") != want {
 		t.Errorf("audit = %v, want %s", got, want)
 	}
 }

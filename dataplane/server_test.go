@@ -50,7 +50,7 @@ func child(name string) *gatehousev1.Object {
 	if err != nil {
 		panic(err)
 	}
-	stdio := &gatehousev1.Stdio{Command: exe, Env: map[string]string{serverEnv: "1"}}
+	stdio := &gatehousev1.Stdio{Command: exe, Env: map[string]string{serverEnv: "1", "GORACE": "atexit_sleep_ms=0"}}
 	return &gatehousev1.Object{Name: name, Spec: &gatehousev1.Object_Server{Server: &gatehousev1.Server{
 		Transport: &gatehousev1.Server_Stdio{Stdio: stdio},
 	}}}

@@ -32,34 +32,34 @@ const (
 	None Mode = "none"
 )
 
-// Authenticator identifies callers. Its methods take no lock and allocate nothing.
-type Authenticator struct {
+// Verifier proves who calls. Its methods take no lock and allocate nothing.
+type Verifier struct {
 	live     *table.Live
 	everyone *table.Principal // nil where a key is asked for
 	now      func() time.Time
 }
 
-// New returns an authenticator that looks keys up in the live table.
-func New(live *table.Live, mode Mode) *Authenticator {
-	a := &Authenticator{live: live, now: time.Now}
+// New returns a verifier that looks keys up in the live table.
+func New(live *table.Live, mode Mode) *Verifier {
+	v := &Verifier{live: live, now: time.Now}
 	if mode == None {
-		a.everyone = table.Everyone("anonymous")
+		v.everyone = table.Everyone("anonymous")
 	}
-	return a
+	return v
 }
 
 // Authenticate identifies the sender of a request by its Authorization header, in the table that is live now.
-func (a *Authenticator) Authenticate(authorization string) (*table.Principal, error) {
-	return a.Identify(a.live.Load(), authorization)
+func (v *Verifier) Authenticate(authorization string) (*table.Principal, error) {
+	return v.Identify(v.live.Load(), authorization)
 }
 
 // Identify is Authenticate in a given table; nil gives ErrNotReady.
-func (a *Authenticator) Identify(t *table.Table, authorization string) (*table.Principal, error) {
+func (v *Verifier) Identify(t *table.Table, authorization string) (*table.Principal, error) {
 	switch {
 	case t == nil:
 		return nil, ErrNotReady
-	case a.everyone != nil:
-		return a.everyone, nil
+	case v.everyone != nil:
+		return v.everyone, nil
 	}
 	var buf [maxKey]byte // stays on the stack
 	key, err := bearer(buf[:0], authorization)
@@ -70,7 +70,7 @@ func (a *Authenticator) Identify(t *table.Table, authorization string) (*table.P
 	switch {
 	case p == nil:
 		return nil, ErrWrongKey
-	case p.Expired(a.now()):
+	case p.Expired(v.now()):
 		return nil, ErrExpired
 	}
 	return p, nil

@@ -185,7 +185,10 @@ func TestEveryDecisionBecomesOneLineWithoutValues(t *testing.T) {
 	}
 	var got []string
 	for line := range strings.Lines(string(text)) {
-		var m struct{ Decision, Outcome string }
+		var m struct {
+			Decision string `json:"decision"`
+			Outcome  string `json:"outcome"`
+		}
 		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}

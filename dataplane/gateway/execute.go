@@ -38,11 +38,11 @@ func (f *flight) execute(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, limit(s, x.timeout))
 	defer cancel()
 	if err := findTool(within, u, x.tool); err != nil {
-		return x.failure(ctx, err)
+		return fromUpstream(ctx, x.server, err)
 	}
 	reply, err := f.forward(within, u, &x)
 	if err != nil {
-		return x.failure(ctx, err)
+		return fromUpstream(ctx, x.server, err)
 	}
 	f.pass(reply)
 	return nil
@@ -72,14 +72,6 @@ func (f *flight) readExecution() (x execution, err error) {
 	f.entry.Args = x.args
 	x.timeout, err = timeout(v[4])
 	return x, err
-}
-
-// failure words an error of the upstream; a refusal stays what it is.
-func (x *execution) failure(ctx context.Context, err error) error {
-	if r, ok := err.(*refusal); ok { //nolint:errorlint // made here, never wrapped
-		return r
-	}
-	return fromUpstream(ctx, x.server, err)
 }
 
 // limit is how long a call may take: what the agent asks for, at most what the server allows.

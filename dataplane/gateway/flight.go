@@ -109,13 +109,11 @@ func (f *flight) upstream(name string) (Upstream, *table.Server, error) {
 
 // end makes a reply of what the tool left behind, records the call, and counts it.
 func (f *flight) end(err error) (*mcp.Reply, error) {
-	if err != nil {
-		if !f.refused(err) {
-			f.entry.Outcome = record.Cancelled
-			f.record()
-			f.close()
-			return nil, err
-		}
+	if err != nil && !f.refused(err) {
+		f.entry.Outcome = record.Cancelled
+		f.record()
+		f.close()
+		return nil, err
 	}
 	f.entry.BytesOut = len(f.reply.Result)
 	f.record()
@@ -135,7 +133,7 @@ func (f *flight) refused(err error) bool {
 		r = &refusal{code: mcp.Internal, message: "the gateway is at fault; its log says more"}
 	}
 	f.entry.Outcome = record.Outcome(r.code)
-	f.answer(r.append(*f.takeBuffer(), f))
+	f.answer(r.append(*f.memory(), f))
 	return true
 }
 
@@ -152,6 +150,7 @@ func (f *flight) record() {
 func (f *flight) close() {
 	f.inner.Close()
 	f.inner = nil
-	f.giveBuffer()
+	f.g.buffers.give(f.buffer)
+	f.buffer = nil
 	f.table.Release()
 }

@@ -41,7 +41,7 @@ type Config struct {
 	// Live is the table that calls pin.
 	Live *table.Live
 	// Auth proves principals in the table that a call pinned.
-	Auth *auth.Authenticator
+	Auth *auth.Verifier
 	// Upstream returns the upstream of a server of a pinned table, without waiting; nil where there is none.
 	Upstream func(s *table.Server) Upstream
 	// Records takes one entry for each decision; nil keeps none.
@@ -69,7 +69,7 @@ type Gateway struct {
 	log       *slog.Logger
 	tools     map[string]tool
 	toolsList []byte
-	buffers   sync.Pool // :: *[]byte, for results that the gateway makes itself
+	buffers   buffers
 
 	view   atomic.Pointer[view]
 	viewMu sync.Mutex // held while a view is made, so that one call does it and the others wait
@@ -85,7 +85,6 @@ type tool struct {
 // New returns a gateway of these parts.
 func New(c Config) *Gateway {
 	g := &Gateway{config: c, log: c.logger()}
-	g.buffers.New = func() any { return new([]byte) }
 	g.tools = map[string]tool{
 		ListServers:    {definition: listServersDefinition, run: (*flight).listServers},
 		GetServerTools: {definition: getServerToolsDefinition, run: (*flight).serverTools},

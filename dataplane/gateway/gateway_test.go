@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
@@ -116,7 +115,7 @@ type world struct {
 	*gateway.Gateway
 	t       testing.TB
 	live    *table.Live
-	auth    *auth.Authenticator
+	auth    *auth.Verifier
 	journal *journal
 	servers map[string]*memory
 }
@@ -254,6 +253,6 @@ func policy(name string, servers []string, allow, deny map[string][]string) *gat
 }
 
 func settings(deny bool, agent string) *gatehousev1.Object {
-	spec := &gatehousev1.Settings{DenyOnMissingAgent: proto.Bool(deny), DefaultAgent: agent}
+	spec := &gatehousev1.Settings{DenyOnMissingAgent: new(deny), DefaultAgent: agent}
 	return &gatehousev1.Object{Name: "default", Spec: &gatehousev1.Object_Settings{Settings: spec}}
 }

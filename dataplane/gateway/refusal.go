@@ -33,16 +33,21 @@ func refuseIdentity(code mcp.Code, agent string) error {
 	case code == mcp.NoFallbackConfigured:
 		return refuse(code, "no agent_id was given, and no agent is configured to stand in for it")
 	case agent == "":
-		return refuse(code, "no agent_id was given, and none may be left out here")
+		return refuse(code, "no agent_id was given, and this gateway asks for one")
 	}
 	return refuse(code, fmt.Sprintf("agent %.128q is not known, or this caller may not act as it", agent))
 }
 
-// fromUpstream says which code an error of a call to an upstream has. It returns the context's error where the agent
-// itself went away: ctx is the agent's, without the call's own deadline.
+// fromUpstream says which code an error of a call to an upstream has; a refusal of ours stays what it is. It returns the
+// context's error where the agent itself went away: ctx is the agent's, without the call's own deadline.
 func fromUpstream(ctx context.Context, server string, err error) error {
-	var answer *mcp.Error
+	var (
+		refused *refusal
+		answer  *mcp.Error
+	)
 	switch {
+	case errors.As(err, &refused):
+		return refused
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &answer):

@@ -5,29 +5,10 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
 )
 
-// keep is the size above which a buffer is not kept for the next result.
-const keep = 1 << 20
-
 // complete is what the modern era's resultType says of an answer that is all there is.
 const complete = `"complete"`
 
-// takeBuffer returns the flight's buffer, empty; close gives it back.
-func (f *flight) takeBuffer() *[]byte {
-	if f.buffer == nil {
-		f.buffer = f.g.buffers.Get().(*[]byte)
-	}
-	*f.buffer = (*f.buffer)[:0]
-	return f.buffer
-}
-
-func (f *flight) giveBuffer() {
-	if f.buffer != nil && cap(*f.buffer) <= keep {
-		f.g.buffers.Put(f.buffer)
-	}
-	f.buffer = nil
-}
-
-// answer makes a result of the gateway's own, which stands in the flight's buffer, the reply.
+// answer makes a result of the gateway's own the reply. It stands in the flight's buffer, which close gives back.
 func (f *flight) answer(result []byte) {
 	if f.call.Era == mcp.Modern {
 		result = append(result[:len(result)-1], `,"resultType":`+complete+`}`...)
@@ -39,7 +20,7 @@ func (f *flight) answer(result []byte) {
 // answerJSON makes a JSON document the reply: once as text, once as structured content. An array is wrapped in an object
 // there, since structured content must be one.
 func (f *flight) answerJSON(document []byte) {
-	dst := append(*f.takeBuffer(), `{"content":[{"type":"text","text":"`...)
+	dst := append(*f.memory(), `{"content":[{"type":"text","text":"`...)
 	dst = append(appendEscaped(dst, document), `"}],"structuredContent":`...)
 	if document[0] == '[' {
 		dst = append(append(append(dst, `{"result":`...), document...), '}')
@@ -48,6 +29,15 @@ func (f *flight) answerJSON(document []byte) {
 	}
 	f.entry.Outcome = record.OK
 	f.answer(append(dst, '}'))
+}
+
+// memory returns the flight's buffer, empty.
+func (f *flight) memory() *[]byte {
+	if f.buffer == nil {
+		f.buffer = f.g.buffers.take()
+	}
+	*f.buffer = (*f.buffer)[:0]
+	return f.buffer
 }
 
 // pass makes an upstream's result the reply, as it stands. Only where the agent's era wants a resultType and there is
@@ -61,7 +51,7 @@ func (f *flight) pass(r *mcp.Reply) {
 		f.entry.Outcome = record.ToolError
 	}
 	if f.call.Era == mcp.Modern && !hasType {
-		f.reply.Result = mcp.AppendMember(*f.takeBuffer(), r.Result, "resultType", []byte(complete))
+		f.reply.Result = mcp.AppendMember(*f.memory(), r.Result, "resultType", []byte(complete))
 		*f.buffer = f.reply.Result
 	}
 }

@@ -66,7 +66,7 @@ func child(t testing.TB, name string, tools ...string) *gatehousev1.Object {
 	}
 	return edit(name, func(s *gatehousev1.Server) {
 		s.Transport = &gatehousev1.Server_Stdio{Stdio: &gatehousev1.Stdio{
-			Command: exe, Env: map[string]string{serverEnv: file},
+			Command: exe, Env: map[string]string{serverEnv: file, "GORACE": "atexit_sleep_ms=0"},
 		}}
 	})
 }

@@ -28,10 +28,10 @@ func (f *flight) listServers(context.Context) error {
 		return err
 	}
 	f.entry.Allow = true // being somebody is all that it takes
-	document := f.g.buffers.Get().(*[]byte)
-	*document = f.appendServers((*document)[:0], metadata)
+	document := f.g.buffers.take()
+	*document = f.appendServers(*document, metadata)
 	f.answerJSON(*document)
-	f.g.buffers.Put(document)
+	f.g.buffers.give(document)
 	return nil
 }
 

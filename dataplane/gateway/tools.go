@@ -45,12 +45,10 @@ func (f *flight) serverTools(ctx context.Context) error {
 	if err != nil {
 		return fromUpstream(ctx, l.server, err)
 	}
-	document := f.g.buffers.Get().(*[]byte)
-	*document = l.append((*document)[:0], f.agent, catalogue)
+	document := f.g.buffers.take()
+	*document = l.append(*document, f.agent, catalogue)
 	f.answerJSON(*document)
-	if cap(*document) <= keep {
-		f.g.buffers.Put(document)
-	}
+	f.g.buffers.give(document)
 	return nil
 }
 

@@ -26,7 +26,9 @@ func (l listing) names(t testing.TB) string {
 	t.Helper()
 	all := make([]string, len(l.Tools))
 	for i, raw := range l.Tools {
-		var named struct{ Name string }
+		var named struct {
+			Name string `json:"name"`
+		}
 		if err := json.Unmarshal(raw, &named); err != nil {
 			t.Fatalf("tool %s: %v", raw, err)
 		}

@@ -14,8 +14,8 @@ type view struct {
 // observers returns the metrics of a table, looked up once. The hot path is one atomic load.
 func (g *Gateway) observers(t *table.Table) *record.Observers {
 	v := g.view.Load()
-	if v != nil && (v.table == t || t == nil || t.Revision < v.table.Revision) {
-		return v.observers // names that are gone since count as "other"
+	if v != nil && (v.table == t || t != g.config.Live.Load()) {
+		return v.observers // of a newer table: names that are gone since count as "other"
 	}
 	if g.config.Metrics == nil {
 		return nil
