@@ -61,7 +61,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Server is one control plane. New binds its addresses, Run serves them.
+// Server is one control plane. New binds its addresses, Run serves them. Its parts stand in the order in which a change
+// goes through them, from the store to the wire.
 type Server struct {
 	cfg      Config
 	log      *slog.Logger

@@ -239,7 +239,13 @@ func TestStoppingSendsProxiesAndWaitersAway(t *testing.T) {
 		if err != nil {
 			break
 		}
-		drained = drained || m.GetDrain() != nil
+		if m.GetDrain() == nil {
+			continue
+		}
+		drained = true
+		if code, _ := r.get("/readyz"); code != http.StatusServiceUnavailable {
+			t.Errorf("GET /readyz while draining = %d, want 503", code)
+		}
 	}
 	if !drained {
 		t.Error("the stream ended without drain")

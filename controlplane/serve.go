@@ -24,10 +24,10 @@ import (
 
 // Limits of the listeners.
 const (
-	maxRequest   = 32 << 20 // bytes of one gRPC message: a whole configuration
-	stopTimeout  = 10 * time.Second
-	readTimeout  = 10 * time.Second
-	writeTimeout = 30 * time.Second
+	maxRequest   = 32 << 20         // bytes of one gRPC message: a whole configuration
+	stopTimeout  = 10 * time.Second // for requests under way, after the signal to stop
+	readTimeout  = 10 * time.Second // of the admin listener, whose requests have no body
+	writeTimeout = 30 * time.Second // of the admin listener, for a scrape over a slow line
 )
 
 // errNotLoopback refuses an address that others can reach.
@@ -85,7 +85,8 @@ func (s *Server) guardStream(srv any, st grpc.ServerStream, info *grpc.StreamSer
 	return next(srv, st)
 }
 
-// recovered is deferred around a handler.
+// recovered is deferred around a handler. Shared state cannot have been left half changed by a panic there: it is
+// swapped whole, or guarded by a mutex that a deferred unlock gives back.
 func (s *Server) recovered(method string, err *error) {
 	if p := recover(); p != nil {
 		s.log.Error("a request panicked", "method", method, "panic", p, "stack", string(debug.Stack()))
@@ -130,7 +131,7 @@ func writeText(w http.ResponseWriter, code int, text string) {
 	_, _ = w.Write([]byte(text)) // as in version
 }
 
-// serveHTTP serves health and metrics until the server is shut down.
+// serveHTTP serves health and metrics until the server is shut down, which is no error.
 func (s *Server) serveHTTP() error {
 	if err := s.http.Serve(s.adminLis); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -52,7 +52,7 @@ type Service struct {
 	log      *slog.Logger
 	metrics  *metrics
 	turn     chan struct{} // one slot: who holds it commits; see change.go
-	draining chan struct{}
+	draining chan struct{} // closed by Drain
 	drain    sync.Once
 	tasks    sync.WaitGroup // backups whose reader may have gone
 }
@@ -87,6 +87,8 @@ func (s *Service) Drain() {
 func (s *Service) Finish() { s.tasks.Wait() }
 
 // Apply implements AdminService: one set of changes becomes one revision, or nothing.
+//
+//	check the request → wait for the turn → load the newest → config.Merge → config.Validate → config.Resolve → Commit
 func (s *Service) Apply(ctx context.Context, req *gatehousev1.ApplyRequest) (*gatehousev1.ApplyResponse, error) {
 	start := time.Now()
 	res, err := s.change(ctx, proposal{
@@ -101,7 +103,8 @@ func (s *Service) Apply(ctx context.Context, req *gatehousev1.ApplyRequest) (*ga
 	}, nil
 }
 
-// Rollback implements AdminService: the configuration of an older revision becomes a new, higher one.
+// Rollback implements AdminService: the configuration of an older revision becomes a new, higher one. It is an apply of
+// that configuration, so it is validated and proven by today's rules, and proxies never go back in revisions.
 func (s *Service) Rollback(ctx context.Context, req *gatehousev1.RollbackRequest) (*gatehousev1.RollbackResponse, error) {
 	if req.GetRevision() <= 0 {
 		return nil, s.status("rollback", &requestError{field: "revision", message: "must name a revision, which begin at 1"})

@@ -39,7 +39,8 @@ func (s *Service) Backup(_ *gatehousev1.BackupRequest, out gatehousev1.AdminServ
 	}
 }
 
-// copy writes the store to b, and then what it is.
+// copy writes the store to b, and then what it is. Whoever has no last message, with a digest that is right, has no
+// backup.
 func (s *Service) copy(ctx context.Context, b *backup) error {
 	revision, err := s.store.Backup(ctx, b)
 	if err != nil {
@@ -66,7 +67,7 @@ func (b *backup) Write(data []byte) (int, error) {
 		}
 		select {
 		case b.progress <- struct{}{}:
-		default:
+		default: // the last one has not been seen yet
 		}
 		rest = rest[len(piece):]
 	}

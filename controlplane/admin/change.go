@@ -14,36 +14,37 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
-// Bounds of a proposal.
+// Bounds of a proposal. Author and message are kept with every revision and shown in lists, so they are short.
 const (
 	maxAuthor  = 256  // bytes
 	maxMessage = 4096 // bytes
-	attempts   = 5    // how often a change without a base is made again after another control plane was faster
+	attempts   = 5    // how often a change without a base is made in all, if another control plane is faster each time
 )
 
 // proposal is a change that somebody asks for.
 type proposal struct {
 	base       *int64 // nil: whatever is the newest
-	dryRun     bool
+	dryRun     bool   // all of it but the commit
 	author     string
 	message    string
-	rollbackOf int64
+	rollbackOf int64 // 0: not a rollback
 	edit       edit
 }
 
-// edit makes the wanted configuration of the newest one. It MUST NOT change what it is given.
+// edit makes the wanted configuration of the newest one. It MUST NOT change what it is given, and is called again on
+// another base when the first was overtaken.
 type edit func(ctx context.Context, base *gatehousev1.Config) (*wanted, error)
 
 // wanted is the configuration that a proposal would make, and what it changes.
 type wanted struct {
 	config   *gatehousev1.Config
-	changes  []*gatehousev1.Change
+	changes  []*gatehousev1.Change // sorted by object; none: there is nothing to commit
 	warnings []*gatehousev1.Warning
 }
 
-// result is what became of a proposal.
+// result is what became of a proposal. Both responses of the service are made of it.
 type result struct {
-	revision int64
+	revision int64 // the newest one now, whether the proposal made it or not
 	outcome  gatehousev1.Outcome
 	changes  []*gatehousev1.Change
 	warnings []*gatehousev1.Warning
@@ -55,7 +56,7 @@ func (s *Service) change(ctx context.Context, p proposal) (*result, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	if !p.dryRun {
+	if !p.dryRun { // who only looks stands in nobody's way
 		release, err := s.take(ctx)
 		if err != nil {
 			return nil, err
@@ -110,6 +111,8 @@ func (s *Service) attempt(ctx context.Context, p proposal) (*result, error) {
 		return nil, err
 	}
 	next := &store.Revision{Config: w.config, Record: p.record(head+1, w.changes)}
+	// Before it is known whether anything changes: a configuration that an older version took, and this one does not,
+	// is worth an error even to whoever applies it unchanged.
 	if err := s.prove(next, w); err != nil {
 		return nil, err
 	}
@@ -137,7 +140,8 @@ func (p proposal) record(revision int64, changes []*gatehousev1.Change) *gatehou
 	}
 }
 
-// prove refuses a revision that any proxy would refuse, and adds what is worth a look to w.
+// prove refuses a revision that any proxy would refuse, and adds what is worth a look to w. Validate names the fields
+// of the manifest; Resolve builds the very table that proxies build, so that what it lets pass is what they take.
 func (s *Service) prove(next *store.Revision, w *wanted) error {
 	violations, warnings := config.Validate(next.Config)
 	if len(violations) > 0 {
@@ -150,7 +154,8 @@ func (s *Service) prove(next *store.Revision, w *wanted) error {
 	return nil
 }
 
-// commit stores next on top of res.revision.
+// commit stores next on top of res.revision, and does no more: proxies hear of it through the store's watch. Its
+// ErrConflict says that a control plane elsewhere was faster.
 func (s *Service) commit(ctx context.Context, next *store.Revision, res *result) (*result, error) {
 	if err := s.store.Commit(ctx, res.revision, next); err != nil {
 		return nil, fmt.Errorf("committing revision %d: %w", res.revision+1, err)
@@ -161,7 +166,7 @@ func (s *Service) commit(ctx context.Context, next *store.Revision, res *result)
 	return res, nil
 }
 
-// merge edits by an apply's puts, deletes and prune.
+// merge edits by an apply's puts, deletes and prune. What they mean is config's to say.
 func merge(req *gatehousev1.ApplyRequest) edit {
 	return func(_ context.Context, base *gatehousev1.Config) (*wanted, error) {
 		next, changes, err := config.Merge(base, req)
@@ -172,7 +177,8 @@ func merge(req *gatehousev1.ApplyRequest) edit {
 	}
 }
 
-// restore edits by taking the whole configuration of revision n.
+// restore edits by taking the whole configuration of revision n. It is loaded for each attempt, since retention may
+// remove it meanwhile.
 func (s *Service) restore(n int64) edit {
 	return func(ctx context.Context, base *gatehousev1.Config) (*wanted, error) {
 		old, err := s.load(ctx, n)
@@ -200,7 +206,7 @@ func revived(details []*gatehousev1.ObjectDiff) []*gatehousev1.Warning {
 	return warnings
 }
 
-// pause waits a little longer, at random, after each lost race.
+// pause waits a little longer, at random, after each lost race, so that two control planes do not keep in step.
 func pause(ctx context.Context, n int) error {
 	t := time.NewTimer(time.Duration(n) * rand.N(20*time.Millisecond))
 	defer t.Stop()

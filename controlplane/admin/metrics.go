@@ -30,7 +30,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 }
 
-// changed counts one apply or rollback.
+// changed counts one apply or rollback. Refusals are one outcome whatever their reason: the reasons are the operator's
+// business, their number is the metric's.
 func (m *metrics) changed(res *result, err error, took time.Duration) {
 	m.duration.Observe(took.Seconds())
 	if err != nil {

@@ -15,7 +15,8 @@ const (
 	maxHistory     = 1000
 )
 
-// Get implements AdminService: objects of one revision.
+// Get implements AdminService: objects of one revision. References such as ${VAR} come as they were written; nothing is
+// resolved here, so nothing secret can be read that an operator did not write.
 func (s *Service) Get(ctx context.Context, req *gatehousev1.GetRequest) (*gatehousev1.GetResponse, error) {
 	if req.GetName() != "" && req.GetKind() == "" {
 		return nil, s.status("get", &requestError{field: "kind", message: "is needed where a name is given"})
@@ -31,7 +32,8 @@ func (s *Service) Get(ctx context.Context, req *gatehousev1.GetRequest) (*gateho
 	return &gatehousev1.GetResponse{Revision: r.Record.GetRevision(), Objects: objects}, nil
 }
 
-// Diff implements AdminService: two revisions compared, or one with a proposed change.
+// Diff implements AdminService: two revisions compared, or one with a proposed change. Who gains or loses which tool is
+// decided by the code that enforces, over the tools that rules name and those that proxies have seen.
 func (s *Service) Diff(ctx context.Context, req *gatehousev1.DiffRequest) (*gatehousev1.DiffResponse, error) {
 	from, err := s.load(ctx, req.GetFrom())
 	if err != nil {
@@ -78,7 +80,8 @@ func (s *Service) other(
 	return next, w.warnings, nil
 }
 
-// History implements AdminService: the records of revisions, newest first.
+// History implements AdminService: the records of revisions, newest first. Records are small, configurations are not
+// read for it.
 func (s *Service) History(ctx context.Context, req *gatehousev1.HistoryRequest) (*gatehousev1.HistoryResponse, error) {
 	limit := int(req.GetLimit())
 	switch {
@@ -112,7 +115,7 @@ func (s *Service) Fleet(context.Context, *gatehousev1.FleetRequest) (*gatehousev
 	return &gatehousev1.FleetResponse{Target: s.fleet.Target(), Proxies: s.fleet.Proxies()}, nil
 }
 
-// load reads revision n; 0 means the newest.
+// load reads revision n; 0 means the newest. Every byte of it is checked by the store.
 func (s *Service) load(ctx context.Context, n int64) (*store.Revision, error) {
 	if n < 0 {
 		return nil, &requestError{field: "revision", message: "is negative"}

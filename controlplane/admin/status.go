@@ -37,7 +37,8 @@ func (e *conflictError) Error() string {
 // Unwrap makes it store.ErrConflict.
 func (e *conflictError) Unwrap() error { return store.ErrConflict }
 
-// table gives each known error its code; the first match wins. What is not in it is INTERNAL.
+// table gives each known error its code; the first match wins. What is not in it is INTERNAL. It is the only place where
+// codes of errors are chosen, but for the four that carry details.
 func table() []struct {
 	err  error
 	code codes.Code
@@ -57,7 +58,8 @@ func table() []struct {
 	}
 }
 
-// status makes err what the caller of an RPC sees. Only an error nobody expected is logged: the caller has all others.
+// status makes err what the caller of an RPC sees. Operators may see all of the text: there is nothing in it that the
+// store and the log would not show them. Only an error nobody expected is logged: the caller has all others.
 func (s *Service) status(rpc string, err error) error {
 	code, details := codes.Internal, []protoadapt.MessageV1(nil)
 	var (

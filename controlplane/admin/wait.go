@@ -31,7 +31,7 @@ func (s *Service) Wait(req *gatehousev1.WaitRequest, out gatehousev1.AdminServic
 	return w.run()
 }
 
-// wait is one Wait under way.
+// wait is one Wait under way. It holds no lock between its looks at the fleet.
 type wait struct {
 	service  *Service
 	revision int64
@@ -43,7 +43,7 @@ type wait struct {
 func (w *wait) run() error {
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
-	dirty := true // something to tell
+	dirty := true // something to tell: the first progress goes out even if nothing happens
 	for {
 		changed := w.service.fleet.Changed() // before reading, so that no change is missed
 		p := w.service.fleet.Progress(w.revision, w.cond)

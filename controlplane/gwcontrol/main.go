@@ -19,18 +19,21 @@ import (
 )
 
 func main() {
+	// A second signal ends the process at once, since stop has put the default back by then.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stderr)
 	stop()
 	switch {
-	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, flag.ErrHelp): // the flags are printed already
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "gwcontrol:", err)
 		os.Exit(1)
 	}
 }
 
-// run serves with what args and the environment say, until ctx ends.
+// run serves with what args and the environment say, until ctx ends. New has bound the addresses and opened the store
+// before anything is served, so what is wrong with them is said at once.
 func run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
 	c, err := parse(args, getenv, stderr)
 	if err != nil {
@@ -45,6 +48,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 
 // parse reads the flags; one that is not given takes its value from the environment.
 func parse(args []string, getenv func(string) string, stderr io.Writer) (controlplane.Config, error) {
+	// The defaults stand here once more, although New has them, so that --help shows them.
 	c := controlplane.Config{Version: version()}
 	level := slog.LevelInfo
 	fs := flag.NewFlagSet("gwcontrol", flag.ContinueOnError)
@@ -68,7 +72,8 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (control
 	return c, nil
 }
 
-// environment sets every flag that has a variable of its name; arguments come after and win.
+// environment sets every flag that has a variable of its name; arguments come after and win. A variable that is empty is
+// as good as none. All that are wrong are named at once.
 func environment(fs *flag.FlagSet, getenv func(string) string) (err error) {
 	fs.VisitAll(func(f *flag.Flag) {
 		name := "GWCONTROL_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -83,7 +88,7 @@ func environment(fs *flag.FlagSet, getenv func(string) string) (err error) {
 	return err
 }
 
-// version is what the build recorded.
+// version is what the build recorded: the tag, or the commit's pseudo-version.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

@@ -47,8 +47,8 @@ type Publisher struct {
 	metrics  *metrics
 	current  atomic.Pointer[Frame]
 
-	mu    sync.Mutex // guards below
-	wakes map[chan struct{}]struct{}
+	mu    sync.Mutex                 // guards below
+	wakes map[chan struct{}]struct{} // one for each subscriber
 }
 
 // New makes a publisher that holds nothing until Run.
@@ -127,7 +127,8 @@ func closed(ctx context.Context) error {
 	return fmt.Errorf("watching the store: %w", errClosed)
 }
 
-// publish makes the newest revision the current frame, unless it is already.
+// publish makes the newest revision the current frame, unless it is already. The number from the watch is not used: what
+// is loaded may be newer still. Resolving proves the revision once more, since it may be older than this program.
 func (p *Publisher) publish(ctx context.Context) error {
 	r, err := p.store.Load(ctx, 0)
 	if err != nil {

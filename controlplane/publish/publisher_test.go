@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -196,6 +197,9 @@ func TestAStoreThatEndsItsWatchEndsRun(t *testing.T) {
 	p := publish.New(publish.Config{Store: s})
 	done := make(chan error, 1)
 	go func() { done <- p.Run(context.Background()) }()
+	for p.Current() == nil {
+		runtime.Gosched()
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +283,7 @@ func BenchmarkSendFrame(b *testing.B) {
 	stop := run(b, p)
 	defer stop()
 	for p.Current() == nil {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	codec, f := publish.Codec(), p.Current()
 	b.ReportAllocs()

@@ -33,10 +33,10 @@ type Fleet struct {
 	forget time.Duration
 	log    *slog.Logger
 
-	mu      sync.Mutex // guards below
-	members map[string]*member
-	changed chan struct{} // closed and replaced at each change
-	swept   time.Time
+	mu      sync.Mutex         // guards below
+	members map[string]*member // :: proxy id → what is known of it
+	changed chan struct{}      // closed and replaced at each change
+	swept   time.Time          // when the offline were last looked through
 }
 
 // conn is one stream in the fleet's eyes. What it says counts as long as it is its member's.
@@ -56,7 +56,8 @@ func newFleet(c Config) *Fleet {
 	}
 }
 
-// Changed returns a channel that closes at the next change of any proxy. Take it before reading.
+// Changed returns a channel that closes at the next change of any proxy. Take it before reading, so that a change
+// between the two is not missed. What time alone changes, such as pending into stale, does not close it.
 func (f *Fleet) Changed() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -86,7 +87,8 @@ func (f *Fleet) Proxies() []*gatehousev1.Proxy {
 	return list
 }
 
-// Catalogues returns, for each server that any proxy reported, the names of its tools, sorted.
+// Catalogues returns, for each server that any proxy reported, the names of its tools, sorted. A proxy that is offline
+// counts too: what its upstreams offered is the best that is known of them.
 func (f *Fleet) Catalogues() map[string][]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -148,7 +150,7 @@ func (f *Fleet) refused(c *conn, k *gatehousev1.Nack) {
 	})
 }
 
-// reported keeps a proxy's report.
+// reported keeps a proxy's report, the last one alone.
 func (f *Fleet) reported(c *conn, r *gatehousev1.Report) {
 	if len(r.GetServers()) > maxServerNo {
 		r.Servers = r.Servers[:maxServerNo]
@@ -189,7 +191,8 @@ func (f *Fleet) changedLocked() {
 	f.changed = make(chan struct{})
 }
 
-// sweepLocked forgets proxies that have been gone for long, or that are too many.
+// sweepLocked forgets proxies that have been gone for long, or that are too many. It runs once in a while, when somebody
+// asks or joins anyway, so that the fleet needs no goroutine of its own.
 func (f *Fleet) sweepLocked(now time.Time) {
 	if now.Sub(f.swept) < sweepEvery {
 		return

@@ -15,18 +15,18 @@ import (
 // member is what the fleet knows of one proxy id. The fleet's mutex guards it; the messages in it are never changed.
 type member struct {
 	id           string
-	conn         *conn  // nil: offline
-	boot         string // of the newest stream
-	replacedBoot string // of the process that this one replaced
-	since        time.Time
-	seen         time.Time
+	conn         *conn     // nil: offline
+	boot         string    // of the newest stream
+	replacedBoot string    // of the process that this one replaced
+	since        time.Time // when the stream began
+	seen         time.Time // when the proxy was last heard
 	labels       map[string]string
 	version      string
 	features     []string
 	serving      *gatehousev1.Position
 	refused      *gatehousev1.Position // by this boot
-	reason       string
-	report       *gatehousev1.Report // by this boot
+	reason       string                // of the refusal
+	report       *gatehousev1.Report   // by this boot
 }
 
 // join makes c the member's stream. What an earlier process refused or reported says nothing about a new one.
@@ -67,7 +67,9 @@ func missing(want, have []string) []string {
 	return lacks
 }
 
-// state says where the proxy stands relative to the newest frame, and why.
+// state says where the proxy stands relative to the newest frame, and why. Content decides, not the number: a store that
+// came back from a backup may know the same bytes under another epoch. A dead connection is gRPC's keepalive to find,
+// which makes it offline; silence alone is no fault, since proxies only speak when something has changed.
 func (m *member) state(target *publish.Frame, now time.Time, stale time.Duration) (gatehousev1.ProxyState, string) {
 	switch {
 	case m.conn == nil:

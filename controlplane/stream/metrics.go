@@ -46,10 +46,10 @@ type collector struct {
 	desc  *prometheus.Desc
 }
 
-// Describe implements prometheus.Collector.
+// Describe implements prometheus.Collector. The description does not depend on the fleet.
 func (c collector) Describe(out chan<- *prometheus.Desc) { out <- c.desc }
 
-// Collect implements prometheus.Collector.
+// Collect implements prometheus.Collector. States that no proxy is in are shown as 0, so that alerts can rely on them.
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	count := make(map[gatehousev1.ProxyState]int)
 	for _, p := range c.fleet.Proxies() {

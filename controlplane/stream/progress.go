@@ -48,9 +48,9 @@ func (f *Fleet) Towards(revision int64, cond gatehousev1.WaitCondition) []*gateh
 // goal is a revision of the store that proxies are sent now, and what counts as there.
 type goal struct {
 	fleet    *Fleet
-	target   *gatehousev1.Position
+	target   *gatehousev1.Position // says which store and epoch
 	revision int64
-	drained  bool
+	drained  bool // calls on older revisions must have ended, too
 }
 
 // goal makes the goal of a wait.
@@ -80,7 +80,8 @@ func (g goal) reason(m *member, state gatehousev1.ProxyState) string {
 	return g.refusedBy(m)
 }
 
-// reachedBy says whether m serves the revision or a newer one, and, where that is asked, has no call on an older one.
+// reachedBy says whether m serves the revision or a newer one, and, where that is asked, has no call on an older one. A
+// report from before the swap proves nothing, so it must itself speak of the revision.
 func (g goal) reachedBy(m *member) bool {
 	if !g.covers(m.serving) {
 		return false

@@ -22,7 +22,8 @@ type inbound struct {
 	err     error
 }
 
-// session is one stream. Its fields belong to the goroutine of run; receive and send touch the channels alone.
+// session is one stream. Its fields belong to the goroutine of run; receive and send touch the channels alone. So every
+// choice of what to send next is made in one place, with no lock, and gRPC's rule of one sender at a time holds.
 type session struct {
 	svc    *Service
 	stream gatehousev1.SnapshotService_FollowServer
@@ -32,15 +33,15 @@ type session struct {
 	outgoing chan any   // one slot: at most one message is with the sender
 	sent     chan error // one slot: the sender never waits for run
 
-	conn     *conn
+	conn     *conn // in the fleet, once hello is taken
 	joined   time.Time
 	serving  *gatehousev1.Position // what hello named
 	last     *gatehousev1.Position // the last position sent, or resumed from
 	asked    *gatehousev1.Position // sent and not answered yet
-	sending  bool
+	sending  bool                  // a message is with the sender
 	welcomed bool
-	beatDue  bool
-	drainDue bool
+	beatDue  bool // the silence has lasted long enough
+	drainDue bool // the proxy is to be asked to leave
 
 	opening *time.Timer // until welcome
 	beat    *time.Timer // since the last send
@@ -49,7 +50,7 @@ type session struct {
 	leaving *time.Timer // runs once drained
 }
 
-// newSession makes the session of a stream that has said nothing yet.
+// newSession makes the session of a stream that has said nothing yet. The time to say hello runs from here.
 func newSession(s *Service, stream gatehousev1.SnapshotService_FollowServer) *session {
 	n := &session{
 		svc:      s,
@@ -70,7 +71,8 @@ func newSession(s *Service, stream gatehousev1.SnapshotService_FollowServer) *se
 	return n
 }
 
-// receive hands each message to run, until the stream or ctx ends.
+// receive hands each message to run, until the stream or ctx ends. It waits for run, so a proxy that talks faster than
+// it is heard is slowed down by gRPC.
 func (n *session) receive(ctx context.Context) {
 	for {
 		m, err := n.stream.Recv()
@@ -145,7 +147,8 @@ func (n *session) hello() (*gatehousev1.Hello, error) {
 // errDraining ends streams of a control plane that is going away.
 var errDraining = status.Error(codes.Unavailable, "the control plane is shutting down")
 
-// follow sends what is due and hears what comes, until one side leaves.
+// follow sends what is due and hears what comes, until one side leaves. Each turn of the loop first gives an idle sender
+// the best thing to send, then waits for the next event; events only note, so none of them can be lost or queue up.
 func (n *session) follow() error {
 	wake, cancel := n.svc.cfg.Frames.Subscribe()
 	defer cancel()
@@ -208,14 +211,16 @@ func (n *session) sendNext() {
 	n.outgoing <- m
 }
 
-// sendEnded starts the silence that a heartbeat ends.
+// sendEnded starts the silence that a heartbeat ends. That gRPC took a message says nothing of its having been read: a
+// proxy that does not read is found by a later message, at the latest a heartbeat, for which there is no room.
 func (n *session) sendEnded() {
 	n.sending = false
 	n.stall.Stop()
 	n.beat.Reset(n.svc.cfg.Heartbeat)
 }
 
-// next chooses what to send: welcome first, then drain, then the newest frame, then a heartbeat. Nil means nothing.
+// next chooses what to send: welcome first, then drain, then the newest frame, then a heartbeat. Nil means nothing, as
+// long as no revision could be published since the start: a proxy then waits for its welcome rather than get an empty one.
 func (n *session) next() any {
 	f := n.svc.cfg.Frames.Current()
 	switch {
@@ -320,7 +325,7 @@ func (n *session) refused(k *gatehousev1.Nack) {
 	n.log.Warn("snapshot refused", "revision", k.GetPosition().GetRevision(), "reason", k.GetReason())
 }
 
-// samePosition says whether a and b name the same state.
+// samePosition says whether a and b name the same state, down to its bytes.
 func samePosition(a, b *gatehousev1.Position) bool {
 	return a.GetStoreId() == b.GetStoreId() && a.GetEpoch() == b.GetEpoch() && a.GetRevision() == b.GetRevision() &&
 		bytes.Equal(a.GetDigest(), b.GetDigest())
