@@ -11,7 +11,8 @@ import (
 // errCancelled is the cause where an agent cancelled a call by notifications/cancelled.
 var errCancelled = errors.New("the agent cancelled the call")
 
-// calls are the requests under way that a notifications/cancelled can reach. The zero value is ready.
+// calls are the requests under way that a notifications/cancelled can reach: those of legacy sessions over HTTP, and all
+// on a pipe. The zero value is ready. What it holds is bounded by the requests under way.
 type calls struct {
 	mu sync.Mutex // guards below
 	m  map[callKey]context.CancelCauseFunc

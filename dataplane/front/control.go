@@ -23,8 +23,10 @@ const (
 		"servers, get_server_tools to see a server's tools and their arguments, and execute_tool to run one."
 )
 
-// control answers what is not the raw path through mcp-go's server. The server knows no tools, sessions or streams of
+// control has mcp-go's server answer what is not on the raw path: the handshakes, whose shape it knows for each version,
+// and the errors for methods of capabilities that are not advertised. The server knows no tools, sessions or streams of
 // ours; each request reaches it alone, under an id of our own, so it can mix up nothing and round no id of an agent's.
+// None of this is on the path of a call, so it may cost an encoding.
 type control struct {
 	server *server.MCPServer
 	ids    atomic.Int64
@@ -42,12 +44,14 @@ func newControl(version string) *control {
 	)}
 }
 
-// answer has mcp-go's server answer a request.
+// answer returns what mcp-go's server says to a request. An error of the server is a reply; the error says that there is
+// no answer to be had from it, which is a fault of ours.
 func (c *control) answer(ctx context.Context, x *exchange) (*mcp.Reply, error) {
 	if x.msg.Method == "subscriptions/listen" { // would be a stream, and nothing of ours changes
 		return nil, &mcp.Error{Code: mcp.CodeMethodNotFound, Message: "subscriptions/listen is not served: nothing here changes"}
 	}
 	ctx = server.WithSupportedProtocolVersions(ctx, supportedVersions())
+	// The params go through as they are: the server reads the protocol version and the capabilities from them.
 	request := mcp.AppendRequest(nil, c.ids.Add(1), x.msg.Method, x.msg.Params)
 	text, err := json.Marshal(c.server.HandleMessage(ctx, request))
 	if err != nil {

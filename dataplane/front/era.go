@@ -17,6 +17,7 @@ func (x *exchange) headerEra(header http.Header) *mcp.Error {
 	if err != nil {
 		return err
 	}
+	// A version in the body alone, or another one there: whoever routed by the header routed another request.
 	if x.params.version != "" && x.params.version != version {
 		return mismatch(mcp.HeaderVersion, "params._meta")
 	}
@@ -63,7 +64,8 @@ func unsupported(version string) *mcp.Error {
 
 func supportedVersions() []string { return append([]string{mcp.ModernVersion}, mcp.LegacyVersions...) }
 
-// checkMeta says what is missing in the _meta of a modern request. clientInfo is the client's to give or not.
+// checkMeta says what is missing in the _meta of a modern request (basic/index §_meta). Nothing that an earlier request
+// said counts. clientInfo is the client's to give or not.
 func (x *exchange) checkMeta() *mcp.Error {
 	if x.params.version == "" {
 		return invalidParams("params._meta lacks " + mcp.MetaVersion)
@@ -74,7 +76,8 @@ func (x *exchange) checkMeta() *mcp.Error {
 	return nil
 }
 
-// checkHeaders compares Mcp-Method and Mcp-Name with the body.
+// checkHeaders compares Mcp-Method and Mcp-Name with the body; values are compared with their case. Mcp-Param headers are
+// not looked at: no tool of the gateway's own asks for any, and unknown ones must be ignored.
 func (x *exchange) checkHeaders(header http.Header) *mcp.Error {
 	method, err := single(header, mcp.HeaderMethod)
 	if err != nil {
@@ -92,7 +95,8 @@ func (x *exchange) checkHeaders(header http.Header) *mcp.Error {
 	return nil
 }
 
-// checkName compares Mcp-Name, which may be wrapped in base64, with a raw member of the body.
+// checkName compares Mcp-Name, which may be wrapped in base64, with a raw member of the body. Where the body has no such
+// string, a header that names one is wrong too; what else is wrong then is the method's to say.
 func checkName(header http.Header, raw []byte, member string) *mcp.Error {
 	value, fault := single(header, mcp.HeaderName)
 	if fault != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
-// exchange is one message of an agent and the memory that its answer needs. Exchanges are used again: everything in one
-// is valid until free.
+// exchange is one message of an agent and the memory that its answer needs. Exchanges are used again, which saves the
+// path of a call its three largest allocations: everything in one is valid until it is freed, and MUST NOT be kept.
 type exchange struct {
 	body []byte // as it came; the slices below are parts of it
-	out  []byte // what is written around the result
+	out  []byte // what is written around the result, or the whole answer where that is small
 
 	msg    mcp.Message
 	params params
@@ -21,7 +21,8 @@ type exchange struct {
 	call   gateway.Call // who and whence are filled in by the transport, the rest by callTool
 }
 
-// maxKept bounds the memory, in bytes, that an exchange keeps for the next one.
+// maxKept bounds the memory, in bytes, that an exchange keeps for the next one, and what a Content-Length alone can make
+// us allocate: the rest of a body costs memory only as it arrives.
 const maxKept = 256 << 10
 
 // exchanges is a pool of them; its zero value is ready.
@@ -44,7 +45,8 @@ func (e *exchanges) free(x *exchange) {
 	e.pool.Put(x)
 }
 
-// readAll fills the body from r to its end; size is how much is expected, or negative.
+// readAll fills the body from r to its end; size is how much is expected, or negative. It is io.ReadAll into memory that
+// is there already.
 func (x *exchange) readAll(r io.Reader, size int64) error {
 	x.body = x.body[:0]
 	if need := int(min(max(size, 511), maxKept)) + 1; need > cap(x.body) { // one more: so that the end is seen without growing
@@ -65,7 +67,8 @@ func (x *exchange) readAll(r io.Reader, size int64) error {
 	}
 }
 
-// scan reads the body as one message, and the params of a request. The error is an *mcp.Error.
+// scan reads the body as one message, and of its params what the front needs. Nothing is copied: what it finds are parts
+// of the body. The error is an *mcp.Error, and the message's id is there even so, where it could be told.
 func (x *exchange) scan() error {
 	m, err := mcp.ScanMessage(x.body)
 	x.msg = m
@@ -76,17 +79,21 @@ func (x *exchange) scan() error {
 	return x.params.read(m.Params)
 }
 
-// params are the members of a request's params that the front looks at, raw; nil where they are absent.
+// params are the members of a request's params that the front looks at, raw; nil where they are absent. They are looked
+// for in every request, since a method that does not know one of them ignores it.
 type params struct {
 	name, arguments, meta, uri, cursor []byte
 	version                            string // of _meta
 	capabilities                       []byte // of _meta
 }
 
+// paramNames and metaNames are the members that read picks, in the order of its results.
 func paramNames() []string { return []string{"name", "arguments", "_meta", "uri", "cursor"} }
 
 func metaNames() []string { return []string{mcp.MetaVersion, mcp.MetaCapabilities} }
 
+// read picks the members out of params that were checked. A duplicate, or a member that differs from one of these only
+// in case, is refused: some readers behind us take the first, some the last, some any case.
 func (p *params) read(raw []byte) error {
 	var v [5][]byte
 	if _, err := mcp.Pick(raw, paramNames(), v[:]); err != nil {

@@ -1,9 +1,26 @@
 // Package front is where agents meet the gateway: Streamable HTTP and stdio, both eras of MCP, one handler behind them.
 //
-// A tools/call takes the raw path: one read of the body, one scan of the envelope, the gateway's result bytes written
-// between a head and a tail. tools/list is rendered once. What is left (initialize, server/discover, ping and the answer
-// to unknown methods) goes to mcp-go's server behind a fence: it gets ids of ours, never a session, a notification, a
-// cancellation or a stream, since it shares those between agents that do not know each other.
+// A message takes one of three ways, the same for both transports:
+//
+//	POST /mcp ─┐                  ┌─ tools/call ─→ Gateway.CallTool: arguments and result as raw bytes
+//	           ├→ scan → era ─→ ──┼─ tools/list ─→ bytes rendered at the start
+//	stdin line ┘                  └─ the rest ───→ mcp-go's server, behind a fence
+//
+// The first is the path that is measured: one read of the body, one scan of the envelope, the result's bytes written
+// between a head and a tail.
+//
+// The fence stands because mcp-go's server shares what it knows between agents that have no session of their own: it
+// would deliver one agent's notifications to another, let one cancel another's request, and answer ids above 2^53 with a
+// rounded one. So it never gets a session, a notification, a cancellation or a stream, and its ids are ours.
+//
+// What differs by era:
+//
+//	                legacy (2025-11-25 and older)       modern (2026-07-28)
+//	version         negotiated by initialize            in each request, header and body alike
+//	session         signed id that any proxy opens      none; a header that names one is ignored
+//	cancellation    notifications/cancelled             the agent goes away
+//	GET, DELETE     idle event stream, end of session   405
+//	unknown method  200 and -32601                      404 and -32601
 //
 // It refuses foreign origins and hosts, bodies that are not one JSON-RPC message, callers without a key, session ids that
 // are not the caller's, and modern requests whose headers say other than their body. It decides nothing about tools: that
@@ -39,24 +56,26 @@ type Authenticator interface {
 	Authenticate(authorization string) (*table.Principal, error)
 }
 
-// Config says what the front serves. Gateway is needed always, Auth and SealKey for HTTP.
+// Config says what the front serves. Gateway is needed always, Auth for HTTP; everything else may be left out.
 type Config struct {
 	// Gateway performs the calls.
 	Gateway Gateway
 	// Auth identifies the senders of HTTP requests.
 	Auth Authenticator
 	// SealKey returns the key that signs session ids, nil while there is none; nil means that there never is one, and
-	// legacy agents are then served without sessions.
+	// legacy agents are then served without sessions. It is asked at each use, so that a new key holds at once.
 	SealKey func() []byte
 	// EndSession is told when an agent's session is over, by its id; nil means that nobody needs to know.
 	EndSession func(session string)
 	// Version is the gateway's own version, which agents see beside its name; empty means "dev".
 	Version string
-	// MaxBody bounds a request's body, or a line on stdio, in bytes; 0 means 16 MiB.
+	// MaxBody bounds a request's body, or a line on stdio, in bytes; 0 means 16 MiB. What an agent sends is arguments, so
+	// this is generous; results, which may be larger, are not bounded here.
 	MaxBody int64
 	// PingEvery is how often an idle event stream gets a comment, so that nothing on the way cuts it; 0 means 25 s.
 	PingEvery time.Duration
-	// Parallel bounds the requests served at the same time on stdio; 0 means 64.
+	// Parallel bounds the requests served at the same time on stdio; 0 means 64. While so many run, nothing more is read,
+	// so that an agent that does not wait for answers slows itself and not the process.
 	Parallel int
 	// Logger gets what happens; nil discards it.
 	Logger *slog.Logger
@@ -82,7 +101,7 @@ func (c *Config) endSession(session string) {
 type Handler struct {
 	conf     Config
 	log      *slog.Logger
-	origins  *http.CrossOriginProtection
+	origins  *http.CrossOriginProtection // trusts no origin but the request's own host
 	control  *control
 	lists    [2]mcp.Reply // tools/list, by era
 	sessions sessions
@@ -90,10 +109,11 @@ type Handler struct {
 	memory   exchanges
 
 	drain   sync.Once
-	drained chan struct{}
+	drained chan struct{} // closed by Drain
 }
 
-// New returns a handler; it asks the gateway for its tools once.
+// New returns a handler. It asks the gateway for its tools once, and renders what tools/list answers: neither policy nor
+// configuration changes the gateway's own tools.
 func New(conf Config) *Handler {
 	h := &Handler{
 		conf:     conf,

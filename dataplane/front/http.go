@@ -16,7 +16,8 @@ import (
 const endpoint = "/mcp"
 
 // ServeHTTP serves one request of an agent: POST carries messages in both eras, GET opens and DELETE ends what only the
-// legacy era has, streams and sessions.
+// legacy era has, streams and sessions. Every answer but a stream is JSON, also those to requests that look for something
+// else, such as the metadata of a login: clients show the message to a person.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.welcome(r) {
 		h.refuse(w, http.StatusForbidden, "requests from other origins or to other host names are not served here")
@@ -55,6 +56,7 @@ func (h *Handler) welcome(r *http.Request) bool {
 	if h.origins.Check(&probe) != nil {
 		return false
 	}
+	// On loopback only this machine can be meant. Elsewhere the names that lead here are not ours to know.
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return !ok || !isLoopback(local.String()) || isLoopback(r.Host)
 }
@@ -72,7 +74,8 @@ func isLoopback(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// identify fills in who sends the request; where that cannot be told, it answers and returns false.
+// identify fills in who sends the request; where that cannot be told, it answers and returns false. Each request proves
+// its sender, in a session too: a session id is no proof. A call is identified once more in the table that it pins.
 func (h *Handler) identify(w http.ResponseWriter, r *http.Request, x *exchange) bool {
 	x.call.Authorization = r.Header.Get("Authorization")
 	x.call.Remote = r.RemoteAddr
@@ -81,7 +84,7 @@ func (h *Handler) identify(w http.ResponseWriter, r *http.Request, x *exchange) 
 		x.call.Principal = p
 		return true
 	}
-	if !errors.Is(err, auth.ErrNotReady) {
+	if !errors.Is(err, auth.ErrNotReady) { // a start is not an attempt to get in
 		x.call.BytesIn = int(max(r.ContentLength, 0))
 		h.conf.Gateway.Unauthenticated(&x.call, err)
 	}

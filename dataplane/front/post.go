@@ -10,7 +10,16 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 )
 
-// post takes one message: who → body → scan → era → session → answer.
+// post takes one message. The order is that of trust: nothing of a stranger's body is read, and nothing of a body is
+// believed before all of it was checked.
+//
+//	identify       -- whose key is it: 401
+//	readBody       -- type and size, one read into memory that is used again: 415, 413
+//	scan           -- exactly one message, nothing ambiguous: 400 and -32700 or -32600
+//	postEra        -- do headers and body agree on an era: 400 and -32020, -32022 or -32602
+//	resume         -- legacy: is the session the caller's: 404
+//	request        -- serve, then write head, result and tail
+//	  or notify    -- 202
 func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 	x := h.memory.take()
 	defer h.memory.free(x)
@@ -127,7 +136,8 @@ func (h *Handler) requestContext(r *http.Request, x *exchange) (ctx context.Cont
 	return h.calls.begin(ctx, x.call.Session, x.msg.ID)
 }
 
-// begin gives a legacy agent the session that its initialize asked for.
+// begin gives a legacy agent the session that its initialize asked for. The version that was negotiated travels in the
+// session's id, so that any proxy knows it.
 func (h *Handler) begin(w http.ResponseWriter, p *table.Principal, result []byte) {
 	var v [1][]byte
 	if _, err := mcp.Pick(result, []string{"protocolVersion"}, v[:]); err != nil {
@@ -139,7 +149,8 @@ func (h *Handler) begin(w http.ResponseWriter, p *table.Principal, result []byte
 	}
 }
 
-// requestFailed answers a request that has no reply.
+// requestFailed answers a request that has no reply: a caller that is not let in any more as at the door, everything else
+// as a JSON-RPC error.
 func (h *Handler) requestFailed(ctx context.Context, w http.ResponseWriter, x *exchange, err error) {
 	if isRefusal(err) {
 		h.refuseCaller(w, err)
@@ -179,7 +190,8 @@ func asError(err error) *mcp.Error {
 	return &mcp.Error{Code: mcp.CodeInternalError, Message: err.Error()}
 }
 
-// errorStatus is the HTTP status of a JSON-RPC error. The legacy era knows 200 alone here.
+// errorStatus is the HTTP status of a JSON-RPC error that answers a request (2026-07-28, streamable-http §Errors). The
+// legacy era knows 200 alone here, and both take it for what the specification gives no status.
 func errorStatus(era mcp.Era, code int64) int {
 	switch {
 	case era == mcp.Legacy:

@@ -17,12 +17,13 @@ var errNoSession = errors.New("this session is not known: send initialize withou
 
 const (
 	// maxSessionAge is when a session id stops working, so that ids do not live for ever.
-	maxSessionAge = 30 * 24 * time.Hour
+	maxSessionAge = 30 * 24 * time.Hour // desktop clients keep theirs for days
 	// maxEnded bounds the ended sessions that are remembered. Their ids would work again after that many more have ended.
 	maxEnded = 4096
 )
 
-// sessions makes and opens the session ids of legacy agents.
+// sessions makes and opens the session ids of legacy agents. All that a session is stands in its id, so nothing is kept
+// for one that goes on, and another proxy can take it over; only ended ones are remembered, and in this process alone.
 type sessions struct {
 	key     func() []byte
 	current atomic.Pointer[sealer]
@@ -33,7 +34,7 @@ type sessions struct {
 	next  int
 }
 
-// sealer is a seal with the key it was made from.
+// sealer is a seal with the key it was made from, kept because making one costs more than using it.
 type sealer struct {
 	*seal.Sealer
 	key []byte

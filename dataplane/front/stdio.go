@@ -39,7 +39,7 @@ func (h *Handler) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) e
 	return err
 }
 
-// line is one message, or what came instead of it.
+// line is one message, or what came instead of it: errLongLine, after which more may come, or why nothing will.
 type line struct {
 	x   *exchange
 	err error
@@ -85,7 +85,8 @@ func (x *exchange) readLine(r *bufio.Reader, most int) error {
 	}
 }
 
-// pipe is one agent on stdio.
+// pipe is one agent on stdio. It is one session in both eras: whoever holds the pipe is one agent, so its cancellations
+// are its own, and upstream sessions that are kept per session are kept for as long as the pipe.
 type pipe struct {
 	h       *Handler
 	stop    context.CancelCauseFunc
@@ -119,7 +120,8 @@ func (p *pipe) run(ctx context.Context, lines <-chan line) error {
 	}
 }
 
-// take serves one line, requests on a goroutine of their own. While all slots are taken no further line is read.
+// take serves one line, requests on a goroutine of their own, of which run's caller waits. While all slots are taken no
+// further line is read, not even a cancellation: a bound that lines can pass is none.
 func (p *pipe) take(ctx context.Context, x *exchange) {
 	if len(bytes.TrimSpace(x.body)) == 0 {
 		p.h.memory.free(x)
@@ -132,6 +134,7 @@ func (p *pipe) take(ctx context.Context, x *exchange) {
 		p.h.memory.free(x)
 	case x.msg.Kind == mcp.Request:
 		p.slots <- struct{}{}
+		// Before the goroutine starts, so that a cancellation on the next line finds it.
 		ctx, done := p.h.calls.begin(ctx, p.session, x.msg.ID)
 		p.under.Go(func() {
 			defer func() { done(); p.h.memory.free(x); <-p.slots }()
@@ -144,7 +147,7 @@ func (p *pipe) take(ctx context.Context, x *exchange) {
 	}
 }
 
-// request answers one request. A request that its agent cancelled gets no answer (basic/utilities/cancellation).
+// request answers one request, in the order in which they are done. A request that its agent cancelled gets no answer (basic/utilities/cancellation).
 func (p *pipe) request(ctx context.Context, x *exchange) {
 	if err := x.bodyEra(); err != nil {
 		p.fail(x.msg.ID, err)
@@ -177,6 +180,7 @@ func (p *pipe) reply(x *exchange, result []byte) {
 	p.write(x.out)
 }
 
+// fail writes an error response; a nil id is one that could not be told.
 func (p *pipe) fail(id []byte, e *mcp.Error) {
 	p.write(append(mcp.AppendError(nil, id, e), '\n'))
 }

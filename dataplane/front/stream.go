@@ -8,7 +8,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
-// legacyOnly serves GET and DELETE, which need a session.
+// legacyOnly serves GET and DELETE, which need a session. DELETE ends it here at once; other
+// proxies are not told, so there the id works until it is too old, for its own principal alone.
 func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request) {
 	x := h.memory.take()
 	defer h.memory.free(x)
@@ -16,6 +17,7 @@ func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token := r.Header.Get(mcp.HeaderSession)
+	// Mostly a person with a browser, who should read what this is.
 	if r.Method == http.MethodGet && !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		w.Header().Set("Allow", http.MethodPost)
 		h.refuse(w, http.StatusMethodNotAllowed, "this is an MCP endpoint: add its URL to an MCP client, or send MCP messages with POST")
@@ -62,7 +64,8 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, session string)
 	}
 }
 
-// ping writes a comment at once, and gives the next one time to come.
+// ping writes a comment at once, and gives the next one time to come: the deadline of the server for a whole answer, if
+// it has one, is not meant for streams. False means that the agent is gone.
 func (h *Handler) ping(w http.ResponseWriter) bool {
 	c := http.NewResponseController(w)
 	if err := c.SetWriteDeadline(time.Now().Add(h.conf.pingEvery() + 10*time.Second)); err != nil {

@@ -8,10 +8,11 @@ import (
 )
 
 // inline bounds a result, in bytes, that is copied behind its head so that both leave in one write; a larger one is
-// written as it lies.
+// written as it lies, where a second write costs less than the copy.
 const inline = 16 << 10
 
-// writeReply answers a request with a result.
+// writeReply answers a request with a result, whose bytes it does not look at. The length is told beforehand, so that the
+// server sends the body in one piece instead of chunks.
 func (h *Handler) writeReply(w http.ResponseWriter, x *exchange, result []byte) {
 	x.out = mcp.AppendResponseHead(x.out[:0], x.msg.ID)
 	header := w.Header()
@@ -34,6 +35,7 @@ func (h *Handler) writeError(w http.ResponseWriter, status int, id []byte, e *mc
 	h.write(w, mcp.AppendError(nil, id, e))
 }
 
+// write says whether the text got away. Where it did not, the agent is gone, and there is nobody to tell but the log.
 func (h *Handler) write(w http.ResponseWriter, text []byte) bool {
 	if _, err := w.Write(text); err != nil {
 		h.log.Debug("answer not delivered", "error", err)

@@ -7,14 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// AppendRequest appends a JSON-RPC request; params is a raw object, nil for none.
+// AppendRequest appends a JSON-RPC request under an id of the gateway's own; params is a raw object, nil for none. Like all
+// builders here it copies raw parts as they are, so they MUST have been checked.
 func AppendRequest(dst []byte, id int64, method string, params []byte) []byte {
 	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
 	dst = strconv.AppendInt(dst, id, 10)
 	return appendMethod(append(dst, ','), method, params)
 }
 
-// AppendNotification appends a JSON-RPC notification; params is a raw object, nil for none.
+// AppendNotification appends a JSON-RPC notification, which nobody answers; params is a raw object, nil for none.
 func AppendNotification(dst []byte, method string, params []byte) []byte {
 	return appendMethod(append(dst, `{"jsonrpc":"2.0",`...), method, params)
 }
@@ -37,7 +38,7 @@ func AppendResponseHead(dst, id []byte) []byte {
 // ResponseTail is what stands after the result of a response that AppendResponseHead began.
 const ResponseTail = "}"
 
-// AppendResponse appends a response with a raw id and a raw result.
+// AppendResponse appends a whole response with a raw id and a raw result, both as they stand. It is for small results.
 func AppendResponse(dst, id, result []byte) []byte {
 	return append(append(AppendResponseHead(dst, id), result...), ResponseTail...)
 }
@@ -56,7 +57,8 @@ func AppendError(dst, id []byte, e *Error) []byte {
 	return append(dst, '}', '}')
 }
 
-// ParseError decodes a JSON-RPC error object; its data is copied as it stands.
+// ParseError decodes a JSON-RPC error object, of which nothing is kept by reference; its data is copied as it stands. It
+// refuses one whose code is not an integer.
 func ParseError(raw []byte) (*Error, error) {
 	e := new(Error)
 	if err := json.Unmarshal(raw, e); err != nil {
@@ -77,7 +79,7 @@ func AppendMember(dst, object []byte, name string, value []byte) []byte {
 	return append(append(dst, value...), '}')
 }
 
-// lastBrace returns where the closing brace of a checked object stands.
+// lastBrace returns where the closing brace of a checked object stands; white space may follow it.
 func lastBrace(object []byte) int {
 	i := len(object) - 1
 	for i > 0 && object[i] != '}' {

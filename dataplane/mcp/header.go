@@ -42,6 +42,7 @@ func DecodeHeader(value string) (string, error) {
 	return string(plain), nil
 }
 
+// plainHeader says whether a value can stand in a header as it is and be read back as it was.
 func plainHeader(value string) bool {
 	if strings.Trim(value, " ") != value || sentinel(value) {
 		return false
@@ -54,6 +55,7 @@ func plainHeader(value string) bool {
 	return true
 }
 
+// sentinel says whether a value is wrapped in base64. The form is matched with its case, as the specification writes it.
 func sentinel(value string) bool {
 	return len(value) >= len(sentinelHead)+len(sentinelTail) &&
 		strings.HasPrefix(value, sentinelHead) && strings.HasSuffix(value, sentinelTail)

@@ -67,6 +67,7 @@ func refusal(format string, args ...any) error {
 	return &Error{Code: CodeInvalidRequest, Message: "reading message: " + fmt.Sprintf(format, args...)}
 }
 
+// fill judges what was picked: first the id, so that every later refusal can name it.
 func (m *Message) fill(v *[memberCount][]byte) error {
 	if id := v[memberID]; validID(id) {
 		m.ID = id
@@ -82,6 +83,7 @@ func (m *Message) fill(v *[memberCount][]byte) error {
 	return m.fillResponse(v)
 }
 
+// fillRequest takes a message with a method: without an id it is a notification.
 func (m *Message) fillRequest(v *[memberCount][]byte) error {
 	if v[memberResult] != nil || v[memberError] != nil {
 		return refusal("both a request and a response")
@@ -100,6 +102,8 @@ func (m *Message) fillRequest(v *[memberCount][]byte) error {
 	return nil
 }
 
+// fillResponse takes a message without a method. An id of null is for errors only, and says that the other side could not
+// read ours.
 func (m *Message) fillResponse(v *[memberCount][]byte) error {
 	result, fault := v[memberResult], v[memberError]
 	if (result == nil) == (fault == nil) {
@@ -115,7 +119,8 @@ func (m *Message) fillResponse(v *[memberCount][]byte) error {
 	return nil
 }
 
-// validID says whether it is a string or an integer, without fraction or exponent.
+// validID says whether a checked value is a string or an integer, without fraction or exponent: 1 and 1.0 would be one id
+// to some and two to others.
 func validID(id []byte) bool {
 	if len(id) == 0 {
 		return false
@@ -131,7 +136,7 @@ func validID(id []byte) bool {
 	return true
 }
 
-// method decodes a method's name; the usual ones cost no memory.
+// method decodes a method's name; the usual ones cost no memory, since the compiler compares without a conversion.
 func method(raw []byte) (string, bool) {
 	switch string(raw) {
 	case `"tools/call"`:

@@ -43,7 +43,8 @@ func AppendForwardMeta(dst, meta []byte) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// crosses says whether a member of _meta, named with its quotes, may cross to the next hop.
+// crosses says whether a member of _meta, named with its quotes, may cross to the next hop. Reserved names that we do not
+// know are among those that may not: what they mean is between two neighbours.
 func crosses(name []byte) bool {
 	plain := unescape(name)
 	return string(plain) != "progressToken" && !bytes.HasPrefix(plain, []byte(MetaPrefix))

@@ -10,12 +10,13 @@ import (
 // MaxDepth is how deep arrays and objects may nest in any JSON text that the gateway takes from outside.
 const MaxDepth = 128
 
-// scanner checks JSON text strictly and in place. Its methods return false at the first fault, which they leave in
-// fault with pos at the place.
+// scanner checks JSON text strictly and in place, in one pass that goes down as deep as the text nests. Its methods begin
+// at pos and leave it behind what they read; they return false at the first fault, which they leave in fault with pos at
+// the place.
 type scanner struct {
 	data  []byte
 	pos   int
-	fault string
+	fault string // what is wrong there, for a person
 }
 
 // Check says whether data is exactly one JSON value (RFC 8259) of valid UTF-8 and at most MaxDepth levels, with white
@@ -53,6 +54,7 @@ func (s *scanner) document(pick *picker) bool {
 	return true
 }
 
+// root is value, but for an object whose members are asked for.
 func (s *scanner) root(pick *picker) bool {
 	if pick != nil && s.peek() == '{' {
 		return s.object(0, pick)
@@ -60,6 +62,7 @@ func (s *scanner) root(pick *picker) bool {
 	return s.value(0)
 }
 
+// value reads any value; depth counts the containers around it.
 func (s *scanner) value(depth int) bool {
 	switch c := s.peek(); {
 	case c == '"':
@@ -99,6 +102,7 @@ func (s *scanner) object(depth int, pick *picker) bool {
 	return false
 }
 
+// member reads a name and its value, and shows them to pick.
 func (s *scanner) member(depth int, pick *picker) bool {
 	start := s.pos
 	if s.peek() != '"' || !s.text() {
@@ -152,7 +156,8 @@ func (s *scanner) next(end byte) (done, ok bool) {
 	return false, s.fail("no comma or end")
 }
 
-// text reads a string, of which pos is at the opening quote.
+// text reads a string, of which pos is at the opening quote. Lone surrogates among the escapes are allowed, as they are in
+// RFC 8259: they pass on as they stand.
 func (s *scanner) text() bool {
 	s.pos++
 	for {
@@ -191,6 +196,7 @@ func (s *scanner) escape() bool {
 	return s.fail("unknown escape")
 }
 
+// number reads a number of any size and precision; none is ever converted.
 func (s *scanner) number() bool {
 	if s.peek() == '-' {
 		s.pos++
@@ -259,6 +265,7 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
+// Each byte of a word set to one, and the top bit of each: what it takes to look at eight bytes at once.
 const (
 	lows  = 0x0101010101010101
 	highs = 0x8080808080808080
@@ -269,6 +276,7 @@ const (
 func plainEnd(data []byte, pos int) int {
 	for ; pos+8 <= len(data); pos += 8 {
 		w := binary.LittleEndian.Uint64(data[pos:])
+		// x-1 has the top bit that x lacks only where x is 0; the third term does the same for bytes below a space.
 		quote, slash := w^('"'*lows), w^('\\'*lows)
 		special := ((quote - lows) &^ quote) | ((slash - lows) &^ slash) | ((w - ' '*lows) &^ w)
 		if special &= highs; special != 0 {

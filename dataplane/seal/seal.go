@@ -1,6 +1,15 @@
 // Package seal makes the session ids of legacy agents: signed tokens that any proxy with the same key can open, so that
 // proxies share no session state. It refuses tokens that were changed, made with another key, or of another format.
 //
+// A token is 51 bytes in URL-safe base64, which makes 68 characters:
+//
+//	18  id, random: what names the session elsewhere
+//	 1  format, so that later builds can change all that follows
+//	 4  protocol version, as the number 20251125
+//	 4  when it began, in seconds since 1970
+//	 8  SHA-256 of the principal's name, its first bytes
+//	16  HMAC-SHA256 of all before, its first bytes
+//
 // A session id is never a proof of who calls: the caller proves that with each request, and the front compares the
 // principal with the one that the token was made for.
 package seal
@@ -20,9 +29,8 @@ import (
 // ErrSeal says that a token was not made with this key, or was changed since.
 var ErrSeal = errors.New("the session token is not one of ours")
 
-// The layout of a token, in bytes, before base64: id, format, protocol version, time, principal, signature. The id comes
-// first and fills whole base64 groups, so it can be cut out of the token; the total fills whole groups, so that a token
-// has one spelling.
+// The layout of a token before base64. The id comes first and fills whole base64 groups, so it can be cut out of the
+// token without decoding; the total fills whole groups, so that no two tokens mean the same.
 const (
 	idBytes        = 18
 	formatAt       = idBytes
@@ -60,6 +68,7 @@ type Sealer struct {
 	pool sync.Pool // of *signer
 }
 
+// signer is the memory and the keyed hash of one Seal or Open.
 type signer struct {
 	mac   hash.Hash
 	token [tokenBytes]byte
@@ -98,6 +107,7 @@ func (s *Sealer) Open(token string) (Session, error) {
 	g := s.pool.Get().(*signer)
 	defer s.pool.Put(g)
 	t := g.token[:]
+	// Decode skips line breaks, so a token with one would come out short.
 	n, err := base64.RawURLEncoding.Decode(t, []byte(token))
 	if err != nil || n != tokenBytes || t[formatAt] != format || !hmac.Equal(t[signatureAt:], g.sign()) {
 		return Session{}, ErrSeal
@@ -117,6 +127,7 @@ func (g *signer) sign() []byte {
 	return g.mac.Sum(g.sum[:0])[:signatureBytes]
 }
 
+// digest is what a token keeps of a principal's name, which may be long and is nobody else's to read.
 func digest(principal string) [principalBytes]byte {
 	sum := sha256.Sum256([]byte(principal))
 	return [principalBytes]byte(sum[:])
