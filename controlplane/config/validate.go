@@ -6,6 +6,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
@@ -64,6 +66,7 @@ func (k *checker) object(o *gatehousev1.Object) {
 	k.ref = Ref(o)
 	k.refuseIf(k.seen[k.ref], "metadata.name", "there are two objects of this kind and name")
 	k.seen[k.ref] = true
+	k.refuseIf(hasUnknown(o.ProtoReflect()), "spec", "it has fields that this version of the control plane does not know")
 	k.labels(o.GetLabels())
 	switch spec := o.GetSpec().(type) {
 	case *gatehousev1.Object_Server:
@@ -81,6 +84,24 @@ func (k *checker) object(o *gatehousev1.Object) {
 	default:
 		k.refuse("kind", "the object has no spec")
 	}
+}
+
+// hasUnknown says whether m or a message in it has fields from a newer version. One of them may be a deny.
+func hasUnknown(m protoreflect.Message) bool {
+	found := len(m.GetUnknown()) > 0
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.Message() == nil || f.IsMap(): // maps hold strings only
+		case f.IsList():
+			for i := range v.List().Len() {
+				found = found || hasUnknown(v.List().Get(i).Message())
+			}
+		default:
+			found = found || hasUnknown(v.Message())
+		}
+		return !found
+	})
+	return found
 }
 
 // id checks the name of a policy, an agent or a credential.
@@ -113,7 +134,7 @@ func (k *checker) labels(labels map[string]string) {
 // settings checks the fallback chain.
 func (k *checker) settings(s *gatehousev1.Settings) {
 	const field = "spec.defaultAgent"
-	agent, strict := s.GetDefaultAgent(), s.DenyOnMissingAgent == nil || s.GetDenyOnMissingAgent()
+	agent, strict := s.GetDefaultAgent(), s == nil || s.DenyOnMissingAgent == nil || s.GetDenyOnMissingAgent()
 	if agent == "" {
 		k.warnIf(!strict && !k.hasPolicy("default"), field, `calls that name no agent are refused: there is no defaultAgent and no policy "default"`)
 		return
