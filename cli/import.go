@@ -36,6 +36,7 @@ type imported struct {
 	Outcome  string               `json:"outcome,omitempty"`
 	Changes  []change             `json:"changes,omitempty"`
 
+	set     *manifest.Set
 	objects []*gatehousev1.Object
 }
 
@@ -69,7 +70,7 @@ func (a *app) importFiles(cmd *cobra.Command, f *importFlags, files []string) er
 	if err != nil {
 		return err
 	}
-	out := &imported{Files: []string{}, Warnings: found.Warnings, objects: found.config().GetObjects()}
+	out := &imported{Files: []string{}, Warnings: found.Warnings, set: found.set, objects: found.config().GetObjects()}
 	if out.Objects, err = documentsOf(out.objects); err != nil {
 		return err
 	}
@@ -179,10 +180,15 @@ func (a *app) applyImported(cmd *cobra.Command, f *importFlags, out *imported) e
 	defer cancel()
 	resp, err := client.Apply(ctx, &gatehousev1.ApplyRequest{Put: out.objects, Author: a.author(), Message: f.message})
 	if err != nil {
-		return err
+		return located(ctx, out.set, err)
 	}
 	applied := newApplied(resp)
 	out.Revision, out.Outcome, out.Changes = applied.Revision, applied.Outcome, applied.Changes
+	// The control plane has looked at the whole configuration; the files alone may lack what it has.
+	out.Warnings = append(manifest.Problems{}, out.set.Warnings...)
+	for _, w := range resp.GetWarnings() {
+		out.Warnings = append(out.Warnings, out.set.Locate(w.GetObject(), w.GetField(), w.GetMessage()))
+	}
 	return nil
 }
 

@@ -63,7 +63,17 @@ func LoadRules(file, defaultAgent string) (*Set, error) {
 // addSettings takes in the settings that a rules file and --default-agent make.
 func (s *Set) addSettings(doc *document, settings *gatehousev1.Settings) {
 	o := &gatehousev1.Object{Name: "default", Spec: &gatehousev1.Object_Settings{Settings: settings}}
-	doc.problems = append(doc.problems, s.add(o, source{doc: doc, translate: seedSettingsField})...)
+	translate := func(field string) string {
+		switch {
+		case field == "spec.denyOnMissingAgent":
+			return "defaults.deny_on_missing_agent"
+		case field == "spec.defaultAgent" && settings.GetDefaultAgent() != "":
+			return "--default-agent"
+		default:
+			return "defaults"
+		}
+	}
+	doc.problems = append(doc.problems, s.add(o, source{doc: doc, translate: translate})...)
 }
 
 // readSeed reads the one document of a seed file: JSON, unless its name says YAML.
@@ -120,18 +130,6 @@ func seedPolicyField(base, field string) string {
 		return base + rest
 	}
 	return base
-}
-
-// seedSettingsField finds a manifest's field in defaults, or names the flag that it comes from.
-func seedSettingsField(field string) string {
-	switch field {
-	case "spec.denyOnMissingAgent":
-		return "defaults.deny_on_missing_agent"
-	case "spec.defaultAgent":
-		return "--default-agent"
-	default:
-		return "defaults"
-	}
 }
 
 // seedPolicy reads one entry of agents.
