@@ -166,26 +166,26 @@ func (f *Follower) resume(s *gatehousev1.Snapshot) error {
 // welcomed it comes back soon; else it waits up to 15 s, at random, so that a fleet does not come back as one.
 func (f *Follower) Run(ctx context.Context) error {
 	var wait jitter
-	for quiet := false; ; quiet = true {
+	for quiet := false; ctx.Err() == nil; quiet = true {
 		welcomed, err := f.follow(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if welcomed {
 			wait, quiet = jitter{}, false
 		}
 		f.lost(ctx, err, quiet)
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(wait.next()):
 		}
 	}
+	return nil
 }
 
 // lost notes the end of a stream; of many attempts in a row only the first is worth a warning.
 func (f *Follower) lost(ctx context.Context, err error, quiet bool) {
 	f.note(func(s *State) { s.Connected = false })
+	if ctx.Err() != nil {
+		return
+	}
 	level := slog.LevelWarn
 	if quiet || errors.Is(err, errDrained) {
 		level = slog.LevelDebug

@@ -22,7 +22,7 @@ func TestDamageIsNeverServed(t *testing.T) {
 	file, revisions := storeFile(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	found := 0
-	for range 300 {
+	for range 200 {
 		at, bit := random.IntN(len(file)), random.IntN(8)
 		damaged := append([]byte(nil), file...)
 		damaged[at] ^= 1 << bit

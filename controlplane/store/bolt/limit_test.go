@@ -17,7 +17,9 @@ func noise(bytes int) *store.Revision {
 	for i := range text {
 		text[i] = byte('a' + rand.IntN(26))
 	}
-	return storetest.Revision(string(text))
+	r := storetest.Revision("noise")
+	r.Config.Objects = append(r.Config.Objects, storetest.Server("noise", string(text)))
+	return r
 }
 
 // fill commits until the store is full, and returns the newest revision.

@@ -22,33 +22,41 @@ type Open func(t *testing.T) store.Store
 // patience bounds every wait, so that a lost update fails a test rather than hanging it.
 const patience = 20 * time.Second
 
+// trial is one promise put to one store.
+type trial struct {
+	*testing.T
+	store.Store
+
+	open Open
+}
+
 // Run judges the stores that open returns, one subtest for each promise, each with a store of its own.
 func Run(t *testing.T, open Open) {
 	t.Helper()
 	for _, promise := range []struct {
 		name string
-		test func(t *testing.T, s store.Store)
+		test func(c trial)
 	}{
-		{"EmptyStoreIsRevisionZero", testEmpty},
-		{"IdentityIsRandomAndStays", func(t *testing.T, s store.Store) { testIdentity(t, s, open(t)) }},
-		{"RevisionsAreDense", testDense},
-		{"CommitRefusesAnyOtherBase", testBase},
-		{"CommitRefusesEndedContext", testEndedContext},
-		{"OneOfManyOnABaseWins", testOneWins},
-		{"NoUpdateIsLost", testNoLostUpdate},
-		{"LoadReturnsWhatWasCommitted", testRoundTrip},
-		{"LoadReturnsPrivateCopies", testPrivate},
-		{"LoadKnowsWhatIsNotThere", testNotFound},
-		{"LargeConfigsFit", testLarge},
-		{"HistoryIsNewestFirst", testHistory},
-		{"WatchCarriesTheNewestAtOnce", testWatchAtOnce},
-		{"WatchNeverMissesTheNewest", testWatchNewest},
-		{"SlowWatchHoldsNobodyUp", testWatchSlow},
-		{"WatchClosesWithItsContext", testWatchEnds},
-		{"BackupIsOfOneRevision", testBackup},
-		{"ClosedStoreRefuses", testClosed},
+		{"EmptyStoreIsRevisionZero", trial.empty},
+		{"IdentityIsRandomAndStays", trial.identity},
+		{"RevisionsAreDense", trial.dense},
+		{"CommitRefusesAnyOtherBase", trial.base},
+		{"CommitRefusesEndedContext", trial.endedContext},
+		{"OneOfManyOnABaseWins", trial.oneWins},
+		{"NoUpdateIsLost", trial.noLostUpdate},
+		{"LoadReturnsWhatWasCommitted", trial.roundTrip},
+		{"LoadReturnsPrivateCopies", trial.private},
+		{"LoadKnowsWhatIsNotThere", trial.notFound},
+		{"LargeConfigsFit", trial.large},
+		{"HistoryIsNewestFirst", trial.history},
+		{"WatchCarriesTheNewestAtOnce", trial.watchAtOnce},
+		{"WatchNeverMissesTheNewest", trial.watchNewest},
+		{"SlowWatchHoldsNobodyUp", trial.watchSlow},
+		{"WatchClosesWithItsContext", trial.watchEnds},
+		{"BackupIsOfOneRevision", trial.backup},
+		{"ClosedStoreRefuses", trial.closed},
 	} {
-		t.Run(promise.name, func(t *testing.T) { promise.test(t, open(t)) })
+		t.Run(promise.name, func(t *testing.T) { promise.test(trial{t, open(t), open}) })
 	}
 }
 
@@ -86,64 +94,64 @@ func Commit(t *testing.T, s store.Store, base int64, n int) int64 {
 }
 
 // load returns a revision that has to be there.
-func load(t *testing.T, s store.Store, n int64) *store.Revision {
-	t.Helper()
-	r, err := s.Load(t.Context(), n)
+func (c trial) load(n int64) *store.Revision {
+	c.Helper()
+	r, err := c.Load(c.Context(), n)
 	if err != nil {
-		t.Fatalf("Load(%d) = %v, want nil", n, err)
+		c.Fatalf("Load(%d) = %v, want nil", n, err)
 	}
 	return r
 }
 
 // wantEqual compares what Load(n) returned with what was committed.
-func wantEqual(t *testing.T, n int64, got, want *store.Revision) {
-	t.Helper()
+func (c trial) wantEqual(n int64, got, want *store.Revision) {
+	c.Helper()
 	if !proto.Equal(got.Record, want.Record) {
-		t.Errorf("Load(%d).Record = %v, want %v", n, got.Record, want.Record)
+		c.Errorf("Load(%d).Record = %v, want %v", n, got.Record, want.Record)
 	}
 	if !proto.Equal(got.Config, want.Config) {
-		t.Errorf("Load(%d).Config differs from what was committed", n)
+		c.Errorf("Load(%d).Config differs from what was committed", n)
 	}
 }
 
 // wantError compares errors as callers do, by what they wrap.
-func wantError(t *testing.T, call string, got, want error) {
-	t.Helper()
+func (c trial) wantError(call string, got, want error) {
+	c.Helper()
 	if !errors.Is(got, want) {
-		t.Errorf("%s = %v, want %v", call, got, want)
+		c.Errorf("%s = %v, want %v", call, got, want)
 	}
 }
 
 // next returns the next number of a watch, or fails the test when none comes.
-func next(t *testing.T, ch <-chan int64) (n int64, open bool) {
-	t.Helper()
+func (c trial) next(ch <-chan int64) (n int64, open bool) {
+	c.Helper()
 	select {
 	case n, open = <-ch:
 		return n, open
 	case <-time.After(patience):
-		t.Fatal("Watch: nothing came")
+		c.Fatal("Watch: nothing came")
 		return 0, false
 	}
 }
 
 // until reads a watch up to number want, and fails the test where numbers do not grow.
-func until(t *testing.T, ch <-chan int64, want int64) {
-	t.Helper()
+func (c trial) until(ch <-chan int64, want int64) {
+	c.Helper()
 	for last := int64(-1); last < want; {
-		n, open := next(t, ch)
+		n, open := c.next(ch)
 		if !open || n <= last || n > want {
-			t.Fatalf("Watch after %d = %d, %v, want a higher number up to %d", last, n, open, want)
+			c.Fatalf("Watch after %d = %d, %v, want a higher number up to %d", last, n, open, want)
 		}
 		last = n
 	}
 }
 
 // watch begins a watch that has to begin.
-func watch(t *testing.T, ctx context.Context, s store.Store) <-chan int64 {
-	t.Helper()
-	ch, err := s.Watch(ctx)
+func (c trial) watch(ctx context.Context) <-chan int64 {
+	c.Helper()
+	ch, err := c.Watch(ctx)
 	if err != nil {
-		t.Fatalf("Watch() = %v, want nil", err)
+		c.Fatalf("Watch() = %v, want nil", err)
 	}
 	return ch
 }
