@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"sync/atomic"
 
 	gomcp "github.com/mark3labs/mcp-go/mcp"
@@ -17,7 +16,7 @@ const (
 	serverName     = "gatehouse"
 	metaServerInfo = mcp.MetaPrefix + "serverInfo"
 	// cacheTTL is for how long, in milliseconds, an agent may keep what we say about ourselves; it changes with a new build only.
-	cacheTTL = "300000"
+	cacheTTL = 300_000
 
 	instructions = "Gatehouse gives you the tools of several MCP servers, as far as policy allows. Call list_servers to see the " +
 		"servers, get_server_tools to see a server's tools and their arguments, and execute_tool to run one."
@@ -33,14 +32,10 @@ type control struct {
 }
 
 func newControl(version string) *control {
-	ttl, err := strconv.ParseInt(cacheTTL, 10, 64)
-	if err != nil {
-		ttl = 0 // the constant above is a number
-	}
 	return &control{server: server.NewMCPServer(serverName, version,
 		server.WithToolCapabilities(false),
 		server.WithInstructions(instructions),
-		server.WithCacheHints(ttl, gomcp.CacheScopePrivate),
+		server.WithCacheHints(cacheTTL, gomcp.CacheScopePrivate),
 	)}
 }
 
@@ -59,7 +54,7 @@ func (c *control) answer(ctx context.Context, x *exchange) (*mcp.Reply, error) {
 	}
 	m, err := mcp.ScanMessage(text)
 	if err != nil {
-		return nil, fmt.Errorf("reading answer to %s: %w", x.msg.Method, internal(err))
+		return nil, fmt.Errorf("reading answer to %s: %v", x.msg.Method, err) // %w would pass for a fault of the agent's message
 	}
 	if m.Error == nil {
 		return &mcp.Reply{Result: m.Result}, nil
@@ -70,6 +65,3 @@ func (c *control) answer(ctx context.Context, x *exchange) (*mcp.Reply, error) {
 	}
 	return &mcp.Reply{Error: fault}, nil
 }
-
-// internal keeps an *mcp.Error about our own message from being taken for one about the agent's.
-func internal(err error) error { return fmt.Errorf("%s", err) }

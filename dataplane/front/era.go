@@ -1,7 +1,6 @@
 package front
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,13 +51,15 @@ func versionEra(version string) (mcp.Era, *mcp.Error) {
 
 // unsupported is the answer to a version that is not served; it names those of both eras that are.
 func unsupported(version string) *mcp.Error {
-	data, err := json.Marshal(struct {
-		Supported []string `json:"supported"`
-		Requested string   `json:"requested"`
-	}{supportedVersions(), version})
-	if err != nil {
-		data = nil // strings always marshal
+	data := []byte(`{"supported":[`)
+	for i, v := range supportedVersions() {
+		if i > 0 {
+			data = append(data, ',')
+		}
+		data = mcp.AppendString(data, v)
 	}
+	data = mcp.AppendString(append(data, `],"requested":`...), version)
+	data = append(data, '}')
 	return &mcp.Error{Code: mcp.CodeUnsupportedVersion, Message: "this protocol version is not served", Data: data}
 }
 

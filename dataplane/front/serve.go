@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
@@ -41,10 +42,7 @@ func renderLists(tools []byte, version string) [2]mcp.Reply {
 	legacy := append([]byte(`{"tools":`), tools...)
 	modern := append([]byte(nil), legacy...)
 	legacy = append(legacy, '}')
-	modern = append(modern, `,"resultType":"complete","ttlMs":`+cacheTTL+`,"cacheScope":"private","_meta":{"`+metaServerInfo+`":{"name":`...)
-	modern = mcp.AppendString(modern, serverName)
-	modern = append(modern, `,"version":`...)
-	modern = mcp.AppendString(modern, version)
-	modern = append(modern, `}}}`...)
+	modern = fmt.Appendf(modern, `,"resultType":"complete","ttlMs":%d,"cacheScope":"private","_meta":{%q:{"name":%q,"version":%s}}}`,
+		cacheTTL, metaServerInfo, serverName, mcp.AppendString(nil, version))
 	return [2]mcp.Reply{mcp.Legacy: {Result: legacy}, mcp.Modern: {Result: modern}}
 }

@@ -41,6 +41,38 @@ func TestScanMessageTakesWhatTheSpecificationAllows(t *testing.T) {
 	}
 }
 
+func TestScanMessageReadsEveryMethod(t *testing.T) {
+	for _, method := range []string{"tools/call", "tools/list", "ping", "initialize", "server/discover", "notifications/cancelled", "é \U0001f600"} {
+		text := mcp.AppendRequest(nil, 1, method, nil)
+		if m, err := mcp.ScanMessage(text); err != nil || m.Method != method {
+			t.Errorf("ScanMessage(%s) = method %q, %v, want %q", text, m.Method, err, method)
+		}
+	}
+}
+
+// A text that ends early is refused wherever it ends, so that half a message never passes for one.
+func TestScanMessageRefusesEveryPrefix(t *testing.T) {
+	for n := range len(call) {
+		if m, err := mcp.ScanMessage([]byte(call[:n])); err == nil {
+			t.Errorf("ScanMessage(%q) = %+v, want an error", call[:n], m)
+		}
+	}
+}
+
+// One byte of white space between any two tokens changes nothing.
+func TestScanMessageSkipsWhiteSpace(t *testing.T) {
+	want, err := mcp.ScanMessage([]byte(`{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}`))
+	if err != nil {
+		t.Fatalf("ScanMessage: %v", err)
+	}
+	spaced := strings.NewReplacer(`{`, " {\n", `}`, "\t} ", `:`, " :\r\n", `,`, "\n, ").Replace(`{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}`)
+	got, err := mcp.ScanMessage([]byte(spaced))
+	want.Params = got.Params // white space inside params stays
+	if err != nil || !equal(got, want) || strings.TrimSpace(string(got.Params)) != string(got.Params) {
+		t.Errorf("ScanMessage(%q) = %+v, %v, want %+v", spaced, got, err, want)
+	}
+}
+
 func equal(a, b mcp.Message) bool {
 	return a.Kind == b.Kind && a.Method == b.Method && string(a.ID) == string(b.ID) && string(a.Params) == string(b.Params) &&
 		string(a.Result) == string(b.Result) && string(a.Error) == string(b.Error)

@@ -35,6 +35,20 @@ func TestPickRefusesWhatIsAmbiguous(t *testing.T) {
 	}
 }
 
+// Only letters have a case: a name that differs in another bit is another name.
+func TestPickTakesNamesThatOnlyLookAlike(t *testing.T) {
+	var out [1][]byte
+	for _, name := range []string{`agent\u007fid`, `agent-id`, `agent_i`, `agent_idx`, `agent_\u0131d`} {
+		other, err := mcp.Pick([]byte(`{"`+name+`":1,"agent_id":"x"}`), []string{"agent_id"}, out[:])
+		if err != nil || string(other) != name || string(out[0]) != `"x"` {
+			t.Errorf("Pick with %s = %s, %v, want it as another member", name, other, err)
+		}
+	}
+	if _, err := mcp.Pick([]byte(`{"AGENT_ID":1}`), []string{"agent_id"}, out[:]); err == nil {
+		t.Error("Pick took AGENT_ID beside agent_id")
+	}
+}
+
 // many begins an object of n members.
 func many(prefix string, n int) string {
 	var b strings.Builder
@@ -107,5 +121,24 @@ func TestPickAllocatesNothing(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("Pick makes %v allocations, want 0", n)
+	}
+}
+
+func BenchmarkPick(b *testing.B) {
+	names := []string{"agent_id", "server", "tool", "args", "timeout_ms"}
+	small := `{"server":"everything","tool":"echo","args":{"message":"hello"}}`
+	big := `{"server":"everything","tool":"echo","args":{"message":"` + strings.Repeat("0123456789abcdef", 64<<10) + `"}}`
+	for _, bb := range []struct{ name, object string }{{"call", small}, {"1MB", big}} {
+		b.Run(bb.name, func(b *testing.B) {
+			object := []byte(bb.object)
+			b.SetBytes(int64(len(object)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var out [5][]byte
+				if _, err := mcp.Pick(object, names, out[:]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
