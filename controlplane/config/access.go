@@ -44,11 +44,11 @@ func Access(a, b *gatehousev1.Config, catalogues map[string][]string) []*gatehou
 	return c.changes
 }
 
-// comparison collects what differs.
+// comparison collects what differs between two sets of policies.
 type comparison struct {
 	before, after *policy.Set
-	catalogues    map[string][]string
-	servers       []string
+	catalogues    map[string][]string // :: tools by server, as proxies reported them
+	servers       []string            // :: asked about for every agent, sorted
 	changes       []*gatehousev1.AccessChange
 }
 
@@ -71,7 +71,8 @@ func (c *comparison) agent(id string, rules []*gatehousev1.Access) {
 	}
 }
 
-// withNamed returns all servers, and those that the rules name besides, sorted.
+// withNamed returns all servers, and those that the rules name besides, sorted. A glob names no server, unless one is
+// really called that.
 func (c *comparison) withNamed(rules []*gatehousev1.Access) []string {
 	out := slices.Clone(c.servers)
 	for _, a := range rules {
@@ -80,8 +81,8 @@ func (c *comparison) withNamed(rules []*gatehousev1.Access) []string {
 			out = append(out, r.GetServer())
 		}
 	}
-	known := func(s string) bool { return s == "" || policy.IsGlob(s) && !slices.Contains(c.servers, s) }
-	return sortedSet(slices.DeleteFunc(out, known))
+	noName := func(s string) bool { return s == "" || policy.IsGlob(s) && !slices.Contains(c.servers, s) }
+	return sortedSet(slices.DeleteFunc(out, noName))
 }
 
 // tools returns what to ask for on one server, sorted.
@@ -132,7 +133,8 @@ func accesses(before, after *gatehousev1.Policy) []*gatehousev1.Access {
 	return []*gatehousev1.Access{before.GetAllow(), before.GetDeny(), after.GetAllow(), after.GetDeny()}
 }
 
-// compileOrDeny compiles the policies of c; none where they do not compile.
+// compileOrDeny compiles the policies of c; none where they do not compile. An old revision may be one that this version
+// would not accept, and what no proxy serves allows nothing.
 func compileOrDeny(c *gatehousev1.Config) *policy.Set {
 	if set, err := policy.Compile(c); err == nil {
 		return set

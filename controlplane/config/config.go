@@ -1,8 +1,15 @@
 // Package config works on whole configurations: it merges a change into one, checks the result, compares two, and makes
 // the snapshot that proxies take. It is pure; storing and sending are done elsewhere.
 //
+// The path of a change through it:
+//
+//	Merge     the newest configuration and a request  → the next one, and what changes
+//	Validate  the next one as a whole                 → all that is wrong, and what deserves a look
+//	Resolve   the same, with its revision             → the snapshot, proven
+//
 // It is the one place of the control plane that uses the data plane's own packages: what it accepts, a proxy has
-// already accepted once, in table.Build. It refuses to edit a configuration in place.
+// already accepted once, in table.Build. It refuses to edit a configuration in place, and to store what it cannot read
+// to the last field.
 package config
 
 import (
@@ -25,7 +32,7 @@ const (
 	Credentials = "credentials"
 )
 
-// kinds is in the order of a Config.
+// kinds is every kind there is, in the order of a Config, for messages that say what would have been right.
 func kinds() []string { return []string{Servers, Policies, Settings, Credentials} }
 
 // ErrExists says that an object which was to be created is there already.
@@ -104,15 +111,28 @@ func Sort(c *gatehousev1.Config) {
 	slices.SortStableFunc(c.Objects, compare)
 }
 
-// compare orders objects as a Config does.
+// compare orders objects as a Config does. The bytes of every stored revision depend on it, so it never changes.
 func compare(a, b *gatehousev1.Object) int {
-	return cmp.Or(
-		cmp.Compare(slices.Index(kinds(), Kind(a)), slices.Index(kinds(), Kind(b))),
-		strings.Compare(a.GetName(), b.GetName()),
-	)
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a.GetName(), b.GetName()))
 }
 
-// canonical brings one object into its one form, in place.
+// rank is the place of an object's kind; one without a spec comes last, for Validate to find.
+func rank(o *gatehousev1.Object) int {
+	switch o.GetSpec().(type) {
+	case *gatehousev1.Object_Server:
+		return 0
+	case *gatehousev1.Object_Policy:
+		return 1
+	case *gatehousev1.Object_Settings:
+		return 2
+	case *gatehousev1.Object_Credential:
+		return 3
+	}
+	return 4
+}
+
+// canonical brings one object into its one form, in place. Only policies have more than one: their rules are a map to
+// the operator, and a map has no order.
 func canonical(o *gatehousev1.Object) {
 	p := o.GetPolicy()
 	if p == nil {
@@ -121,7 +141,8 @@ func canonical(o *gatehousev1.Object) {
 	p.Allow, p.Deny = canonicalAccess(p.GetAllow()), canonicalAccess(p.GetDeny())
 }
 
-// canonicalAccess sorts tool rules; an Access that says nothing is nil.
+// canonicalAccess sorts tool rules; an Access that says nothing is nil. Lists of names keep their order, since the path
+// of a rule holds the index that the operator sees in the file.
 func canonicalAccess(a *gatehousev1.Access) *gatehousev1.Access {
 	if len(a.GetServers()) == 0 && len(a.GetTools()) == 0 {
 		return nil

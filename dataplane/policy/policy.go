@@ -42,11 +42,11 @@ func (e *FieldError) Error() string { return e.Object + ": " + e.Field + ": " + 
 
 // Set is all policies of one snapshot, compiled. It MUST NOT be changed after Compile.
 type Set struct {
-	agents      []*Agent
+	agents      []*Agent // :: sorted by id
 	byID        map[string]*Agent
-	refuse      bool   // :: a caller that names no agent
-	fallback    string // :: else it has this policy
-	missingCode mcp.Code
+	refuse      bool     // :: a caller that names no agent
+	fallback    string   // :: else it has this policy
+	missingCode mcp.Code // :: else it is refused with this
 }
 
 // Compile makes a set of the policies and settings of c. An error is a *FieldError: it names the object and the field.
@@ -62,7 +62,7 @@ func Compile(c *gatehousev1.Config) (*Set, error) {
 			}
 		case *gatehousev1.Object_Settings:
 			if settings {
-				return nil, &FieldError{Object: "settings/" + o.GetName(), Field: "metadata.name", Message: "there is a second Settings object"}
+				return nil, twice("settings/"+o.GetName(), "Settings objects")
 			}
 			settings = true
 			s.set(spec.Settings)
@@ -72,14 +72,14 @@ func Compile(c *gatehousev1.Config) (*Set, error) {
 	return s, nil
 }
 
-// add compiles one policy.
+// add compiles one policy. A policy without an allow side is complete: it allows nothing.
 func (s *Set) add(id string, p *gatehousev1.Policy) error {
 	ref := "policies/" + id
 	switch {
 	case id == "":
 		return &FieldError{Object: ref, Field: "metadata.name", Message: "a policy needs a name"}
 	case s.byID[id] != nil:
-		return &FieldError{Object: ref, Field: "metadata.name", Message: "there are two policies of this name"}
+		return twice(ref, "policies of this name")
 	}
 	deny, err := compileSide(ref, id, "deny", p.GetDeny())
 	if err != nil {
@@ -92,6 +92,11 @@ func (s *Set) add(id string, p *gatehousev1.Policy) error {
 	a := &Agent{ID: id, deny: deny, allow: allow}
 	s.agents, s.byID[id] = append(s.agents, a), a
 	return nil
+}
+
+// twice refuses the second of what there can be only one of: which of the two counts would depend on their order.
+func twice(ref, what string) error {
+	return &FieldError{Object: ref, Field: "metadata.name", Message: "there are two " + what}
 }
 
 // set applies the settings; nil means that there are none, which is the strict case.

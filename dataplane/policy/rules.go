@@ -14,14 +14,16 @@ type side struct {
 	tools   tools
 }
 
-// compileSide compiles one half; word is "allow" or "deny".
+// compileSide compiles one half; word is "allow" or "deny". Keys are sorted here, since the order of a map's keys in the
+// document means nothing.
 func compileSide(ref, agent, word string, a *gatehousev1.Access) (side, error) {
 	path := "agents." + agent + "." + word
 	s := side{servers: compileList(path+".servers", a.GetServers()), tools: tools{equal: map[string]*toolRule{}}}
 	for _, r := range a.GetTools() {
 		key := r.GetServer()
 		if s.tools.equal[key] != nil {
-			return side{}, &FieldError{Object: ref, Field: "spec." + word + ".tools." + key, Message: "there are two rules for this server"}
+			field := "spec." + word + ".tools." + key
+			return side{}, &FieldError{Object: ref, Field: field, Message: "there are two rules for this server"}
 		}
 		rule := &toolRule{key: key, list: compileList(path+".tools."+key, r.GetTools())}
 		s.tools.equal[key] = rule
@@ -34,7 +36,8 @@ func compileSide(ref, agent, word string, a *gatehousev1.Access) (side, error) {
 	return s, nil
 }
 
-// list is the names and globs of one rule, in the order of the document.
+// list is the names and globs of one rule, in the order of the document. Globs are among the exact entries too: a name
+// that is written like one is that name first.
 type list struct {
 	exact map[string]string // :: entry as written → its path; the first one of equal entries
 	globs []pattern
@@ -46,7 +49,7 @@ type pattern struct {
 	path string
 }
 
-// compileList precomputes all paths, so that a decision only picks one.
+// compileList precomputes all paths, so that a decision only picks one. An entry that is there twice is its first one.
 func compileList(path string, entries []string) list {
 	l := list{exact: make(map[string]string, len(entries))}
 	for i, e := range entries {
@@ -80,7 +83,7 @@ func (l *list) matchGlob(name string) (string, bool) {
 	return "", false
 }
 
-// toolRule is the list of one key of a tools map.
+// toolRule is the list of one key of a tools map. It exists where the list is empty, too: the key alone narrows.
 type toolRule struct {
 	key  string
 	glob glob // :: of the key, where it is one
@@ -126,12 +129,13 @@ func (t *tools) globKeys(server string, skip *toolRule, m *matcher) (string, boo
 	return m.path, m.found
 }
 
-// matcher looks for one tool in several lists in one pass: it stops at an exact name and remembers the first pattern.
+// matcher looks for one tool in several lists in one pass: it stops at an exact name and remembers the first pattern. It
+// lives on the stack of a decision.
 type matcher struct {
 	tool  string
-	path  string
+	path  string // :: of what was found
 	found bool
-	tried bool
+	tried bool // :: whether there was any list
 }
 
 // try asks one more list; true means that nothing after it can change the result.
