@@ -152,7 +152,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	start("publisher", func() error { return s.publish.Run(running) })
-	start("gRPC server", func() error { return s.grpc.Serve(s.grpcLis) })
+	start("gRPC server", s.serveGRPC)
 	start("admin server", s.serveHTTP)
 	s.log.Info("control plane started", "listen", s.Addr(), "admin_listen", s.AdminAddr(), "data_dir", s.cfg.DataDir)
 

@@ -25,6 +25,7 @@ import (
 // Limits of the listeners.
 const (
 	maxRequest   = 32 << 20         // bytes of one gRPC message: a whole configuration
+	maxStreams   = 1000             // requests under way on one connection; a proxy needs one
 	stopTimeout  = 10 * time.Second // for requests under way, after the signal to stop
 	readTimeout  = 10 * time.Second // of the admin listener, whose requests have no body
 	writeTimeout = 30 * time.Second // of the admin listener, for a scrape over a slow line
@@ -60,6 +61,7 @@ func (s *Server) grpcServer() *grpc.Server {
 		grpc.ForceServerCodecV2(publish.Codec()),
 		grpc.WaitForHandlers(true),
 		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.UnaryInterceptor(s.guardUnary),
@@ -69,6 +71,14 @@ func (s *Server) grpcServer() *grpc.Server {
 	gatehousev1.RegisterSnapshotServiceServer(g, s.stream)
 	healthv1.RegisterHealthServer(g, s.health)
 	return g
+}
+
+// serveGRPC serves operators and proxies until the server is shut down, which is no error, also if it was sooner.
+func (s *Server) serveGRPC() error {
+	if err := s.grpc.Serve(s.grpcLis); !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
 }
 
 // guardUnary makes a panic of one request an error of that request alone.
@@ -119,9 +129,13 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 
 // version says which program this is.
 func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
+	body, err := json.Marshal(map[string]string{"program": "gwcontrol", "version": s.cfg.Version})
+	if err != nil {
+		writeText(w, http.StatusInternalServerError, err.Error())
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	// A client that has gone away cannot be told so.
-	_ = json.NewEncoder(w).Encode(map[string]string{"program": "gwcontrol", "version": s.cfg.Version})
+	_, _ = w.Write(body) // a client that has gone away cannot be told so
 }
 
 // writeText answers in plain text.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse-mcp/gatehouse/controlplane/config"
@@ -19,6 +19,7 @@ const (
 	maxAuthor  = 256  // bytes
 	maxMessage = 4096 // bytes
 	attempts   = 5    // how often a change without a base is made in all, if another control plane is faster each time
+	firstPause = 10 * time.Millisecond
 )
 
 // proposal is a change that somebody asks for.
@@ -63,12 +64,14 @@ func (s *Service) change(ctx context.Context, p proposal) (*result, error) {
 		}
 		defer release()
 	}
+	again := backoff.NewExponentialBackOff() // random, so that two control planes do not keep in step
+	again.InitialInterval = firstPause
 	for n := 1; ; n++ {
 		res, err := s.attempt(ctx, p)
 		if err == nil || p.base != nil || n == attempts || !errors.Is(err, store.ErrConflict) {
 			return res, err
 		}
-		if err := pause(ctx, n); err != nil {
+		if err := pause(ctx, again.NextBackOff()); err != nil {
 			return nil, err
 		}
 	}
@@ -206,9 +209,9 @@ func revived(details []*gatehousev1.ObjectDiff) []*gatehousev1.Warning {
 	return warnings
 }
 
-// pause waits a little longer, at random, after each lost race, so that two control planes do not keep in step.
-func pause(ctx context.Context, n int) error {
-	t := time.NewTimer(time.Duration(n) * rand.N(20*time.Millisecond))
+// pause waits for d, after a lost race.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
@@ -199,7 +198,7 @@ func TestExplainDecidesAtAnyRevision(t *testing.T) {
 		{0, "backend", false, "DENIED_BY_POLICY", "agents.backend.deny.tools.a[0]", 2},
 		{2, "nobody", false, "INVALID_AGENT_ID", "", 2},
 	} {
-		req := &gatehousev1.ExplainRequest{Agent: c.agent, Server: "a", Tool: proto.String("drop"), Revision: c.revision}
+		req := &gatehousev1.ExplainRequest{Agent: c.agent, Server: "a", Tool: new("drop"), Revision: c.revision}
 		got, err := p.Explain(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)

@@ -61,8 +61,9 @@ func table() []struct {
 // status makes err what the caller of an RPC sees. Operators may see all of the text: there is nothing in it that the
 // store and the log would not show them. Only an error nobody expected is logged: the caller has all others.
 func (s *Service) status(rpc string, err error) error {
-	code, details := codes.Internal, []protoadapt.MessageV1(nil)
 	var (
+		code     codes.Code
+		details  []protoadapt.MessageV1
 		invalid  *config.InvalidError
 		request  *requestError
 		notFound *config.NotFoundError

@@ -121,10 +121,10 @@ const maxRetry = 30 * time.Second
 
 // closed says why a watch that closed is an end: none if ctx has ended, else the store has gone away.
 func closed(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return fmt.Errorf("watching the store: %w", errClosed)
 	}
-	return fmt.Errorf("watching the store: %w", errClosed)
+	return nil
 }
 
 // publish makes the newest revision the current frame, unless it is already. The number from the watch is not used: what

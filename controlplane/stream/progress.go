@@ -30,7 +30,7 @@ func (f *Fleet) Progress(revision int64, cond gatehousev1.WaitCondition) *gateho
 }
 
 // Towards returns the proxies that are not offline, sorted by id, with their state relative to a revision: synced,
-// rejected or pending.
+// rejected or pending. Their reports come without the upstreams, since the list is sent often while somebody waits.
 func (f *Fleet) Towards(revision int64, cond gatehousev1.WaitCondition) []*gatehousev1.Proxy {
 	g := f.goal(revision, cond)
 	f.mu.Lock()
@@ -39,10 +39,20 @@ func (f *Fleet) Towards(revision int64, cond gatehousev1.WaitCondition) []*gateh
 	for _, id := range slices.Sorted(maps.Keys(f.members)) {
 		m := f.members[id]
 		if state := g.state(m); state != gatehousev1.ProxyState_PROXY_STATE_OFFLINE {
-			list = append(list, m.proxy(state, g.reason(m, state)))
+			p := m.proxy(state, g.reason(m, state))
+			p.Report = brief(m.report)
+			list = append(list, p)
 		}
 	}
 	return list
+}
+
+// brief is a report without what it says of upstreams.
+func brief(r *gatehousev1.Report) *gatehousev1.Report {
+	if r == nil {
+		return nil
+	}
+	return &gatehousev1.Report{Serving: r.GetServing(), OldestRevision: r.GetOldestRevision(), Calls: r.GetCalls()}
 }
 
 // goal is a revision of the store that proxies are sent now, and what counts as there.

@@ -46,7 +46,7 @@ func start(t testing.TB, c stream.Config, features ...string) *rig {
 	return startOn(t, lis, net.Dial, c, features...)
 }
 
-// startOn runs the parts on a listener until the test ends. Of c, Frames and Registerer are filled in.
+// startOn runs the parts on a listener until the test ends. Of c, Registerer is filled in, and Frames where it is nil.
 func startOn(
 	t testing.TB, lis net.Listener, dial func(network, addr string) (net.Conn, error), c stream.Config, features ...string,
 ) *rig {
@@ -57,7 +57,10 @@ func startOn(
 	}
 	reg := prometheus.NewRegistry()
 	p := publish.New(publish.Config{Store: st, RequireFeatures: features, Registerer: reg})
-	c.Frames, c.Registerer = p, reg
+	c.Registerer = reg
+	if c.Frames == nil {
+		c.Frames = p
+	}
 	svc := stream.New(c)
 	srv := grpc.NewServer(grpc.ForceServerCodecV2(publish.Codec()), grpc.WaitForHandlers(true))
 	gatehousev1.RegisterSnapshotServiceServer(srv, svc)

@@ -7,8 +7,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/gatehouse-mcp/gatehouse/controlplane/publish"
 	"github.com/gatehouse-mcp/gatehouse/controlplane/stream"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
@@ -41,6 +44,19 @@ func TestHeartbeatsFillSilence(t *testing.T) {
 			if m.GetHeartbeat() == nil || time.Since(before) != 5*time.Second {
 				t.Errorf("heard %v after %v, want a heartbeat after 5s", m, time.Since(before))
 			}
+		}
+	})
+}
+
+func TestAStreamWaitsForTheFirstFrameButNotForever(t *testing.T) {
+	never := publish.New(publish.Config{}) // does not run
+	inBubble(t, stream.Config{Frames: never}, func(t *testing.T, r *rig) {
+		before := time.Now()
+		if err := r.connect(hello("p", "b")).end(); status.Code(err) != codes.Unavailable {
+			t.Errorf("end = %v, want Unavailable", err)
+		}
+		if got := time.Since(before); got != 10*time.Second {
+			t.Errorf("the stream ended after %v, want 10s", got)
 		}
 	})
 }
