@@ -89,6 +89,9 @@ func bigResult() string {
 	return `{"content":[{"type":"text","text":"` + strings.Repeat("0123456789abcdef", 64<<10) + `"}]}`
 }
 
+// tallResult is pretty-printed.
+func tallResult() string { return `{"content":[` + strings.Repeat("\n", 64<<10) + `]}` }
+
 func (g *tools) CallTool(ctx context.Context, c *gateway.Call) (*mcp.Reply, error) {
 	switch c.Name {
 	case "echo":
@@ -97,6 +100,8 @@ func (g *tools) CallTool(ctx context.Context, c *gateway.Call) (*mcp.Reply, erro
 		return &mcp.Reply{Result: []byte(oddResult)}, nil
 	case "big":
 		return &mcp.Reply{Result: []byte(bigResult())}, nil
+	case "tall":
+		return &mcp.Reply{Result: []byte(tallResult())}, nil
 	case "wait":
 		return g.wait(ctx, c)
 	case "revoked":

@@ -168,16 +168,26 @@ func (p *pipe) request(ctx context.Context, x *exchange) {
 	}
 }
 
-// reply writes a result as one line: line breaks in it, which JSON allows between tokens, become spaces.
+// reply writes a result as one line. A large one is not copied, unless there are line breaks in it.
 func (p *pipe) reply(x *exchange, result []byte) {
-	x.out = mcp.AppendResponse(x.out[:0], x.msg.ID, result)
-	for i, c := range x.out {
+	x.out = mcp.AppendResponseHead(x.out[:0], x.msg.ID)
+	if len(result) > inline && !bytes.ContainsAny(result, "\r\n") {
+		p.write(x.out, result, []byte(tail))
+		return
+	}
+	head := len(x.out)
+	x.out = append(append(x.out, result...), tail...)
+	flatten(x.out[head : head+len(result)])
+	p.write(x.out)
+}
+
+// flatten makes one line of a JSON text: line breaks, which it can have between tokens only, become spaces.
+func flatten(text []byte) {
+	for i, c := range text {
 		if c == '\n' || c == '\r' {
-			x.out[i] = ' '
+			text[i] = ' '
 		}
 	}
-	x.out = append(x.out, '\n')
-	p.write(x.out)
 }
 
 // fail writes an error response; a nil id is one that could not be told.
@@ -185,11 +195,14 @@ func (p *pipe) fail(id []byte, e *mcp.Error) {
 	p.write(append(mcp.AppendError(nil, id, e), '\n'))
 }
 
-// write writes one line; an agent that does not read any more ends the pipe.
-func (p *pipe) write(text []byte) {
+// write writes the parts of one line; an agent that does not read any more ends the pipe.
+func (p *pipe) write(line ...[]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, err := p.out.Write(text); err != nil {
-		p.stop(fmt.Errorf("writing to the agent: %w", err))
+	for _, part := range line {
+		if _, err := p.out.Write(part); err != nil {
+			p.stop(fmt.Errorf("writing to the agent: %w", err))
+			return
+		}
 	}
 }

@@ -137,6 +137,18 @@ func TestPipeEndsWhenNobodyReads(t *testing.T) {
 	}
 }
 
+func TestPipePassesBigResultsAsOneLine(t *testing.T) {
+	p := startPipe(t.Context(), t, config(t, newTools()))
+	p.write(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"big"}}`)
+	if got, want := p.read(), `{"jsonrpc":"2.0","id":1,"result":`+bigResult()+`}`; got != want {
+		t.Errorf("big result: %d bytes, want %d", len(got), len(want))
+	}
+	p.write(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"tall"}}`)
+	if got, want := p.read(), `{"jsonrpc":"2.0","id":2,"result":`+strings.ReplaceAll(tallResult(), "\n", " ")+`}`; got != want {
+		t.Errorf("tall result: %d bytes, want %d", len(got), len(want))
+	}
+}
+
 func TestPipeBoundsWhatRunsAtOnce(t *testing.T) {
 	g := newTools()
 	conf := config(t, g)
