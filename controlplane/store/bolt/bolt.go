@@ -71,6 +71,7 @@ type Store struct {
 	config   Config
 	log      *slog.Logger
 	db       *bbolt.DB
+	headSize int            // bytes of bbolt's two head pages
 	identity store.Identity // read once: nothing changes it while the store is open
 	watchers watchers
 
@@ -95,7 +96,7 @@ func Open(c Config) (*Store, error) {
 		return nil, fmt.Errorf("opening store %s: %w", c.path(), err)
 	}
 	s := &Store{
-		config: c, log: c.logger(), db: db,
+		config: c, log: c.logger(), db: db, headSize: 2 * db.Info().PageSize,
 		turn: make(chan struct{}, 1), sweep: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	if err := s.begin(); err != nil {
@@ -154,36 +155,6 @@ func (s *Store) release() error {
 // view runs fn on a consistent state. What fn keeps MUST NOT refer to the transaction's memory, which is the mapped file.
 func (s *Store) view(fn func(tx *bbolt.Tx) error) error {
 	return closedError(guarded(func() error { return s.db.View(fn) }))
-}
-
-// update runs fn and has what it did on disk when it returns nil, or not at all. When bbolt's own commit fails nobody
-// knows which, and writing on would put a later state over an earlier one that may be there; so nothing is written then
-// until the store is opened anew.
-func (s *Store) update(fn func(tx *bbolt.Tx) error) error { return s.write(s.config.maxBytes(), fn) }
-
-// write is update with a limit of its own for the file's size; 0 is none.
-func (s *Store) write(maxBytes int64, fn func(tx *bbolt.Tx) error) error {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
-	if s.doubt {
-		return store.ErrInDoubt
-	}
-	s.db.MaxSize = int(maxBytes)
-	committing := false
-	err := guarded(func() error {
-		return s.db.Update(func(tx *bbolt.Tx) error {
-			err := fn(tx)
-			committing = err == nil
-			return err
-		})
-	})
-	if errors.Is(err, berrors.ErrMaxSizeReached) { // bbolt finds out before it writes anything
-		s.cramped.Store(true)
-		s.wakeSweeper()
-		return fmt.Errorf("%w of %d bytes", store.ErrFull, s.config.maxBytes())
-	}
-	s.doubt = committing && err != nil
-	return closedError(err)
 }
 
 // closedError gives bbolt's word for a closed file the store's name.

@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 		commitForever(dir)
 		return
 	}
-	if dir := os.Getenv(doubtDir); dir != "" {
-		fmt.Println(commitInDoubt(dir))
+	if dir := os.Getenv(limitedDir); dir != "" {
+		fmt.Println(commitLimited(dir))
 		return
 	}
 	goleak.VerifyTestMain(m)
