@@ -3,26 +3,29 @@ package config
 import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 
-	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
 )
 
 // Explain decides one access as a proxy with this configuration would. The revision is the request's. A configuration
 // that does not compile denies, as every error while deciding does.
 func Explain(c *gatehousev1.Config, req *gatehousev1.ExplainRequest) *gatehousev1.ExplainResponse {
-	out := &gatehousev1.ExplainResponse{Revision: req.GetRevision()}
+	id, d := explain(c, req)
+	return &gatehousev1.ExplainResponse{
+		Allow: d.Allow, Code: string(d.Code), Rule: d.Rule, Agent: id, Revision: req.GetRevision(),
+	}
+}
+
+// explain also returns the policy that was used; empty where none was found.
+func explain(c *gatehousev1.Config, req *gatehousev1.ExplainRequest) (string, policy.Decision) {
 	set, err := policy.Compile(c)
 	if err != nil {
-		out.Code = string(mcp.Internal)
-		return out
+		return "", policy.Undecided()
 	}
 	agent, d := set.Resolve(req.GetAgent())
-	if agent != nil {
-		out.Agent = agent.ID
-		d = decide(agent, req)
+	if agent == nil {
+		return "", d
 	}
-	out.Allow, out.Code, out.Rule = d.Allow, string(d.Code), d.Rule
-	return out
+	return agent.ID, decide(agent, req)
 }
 
 // decide asks about the tool, or about the server where no tool is named.

@@ -160,8 +160,7 @@ func (k *checker) prove(c *gatehousev1.Config) {
 	if err == nil {
 		return
 	}
-	var at *policy.FieldError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*policy.FieldError](err); ok {
 		k.bad.add(at.Object, at.Field, at.Message)
 		return
 	}

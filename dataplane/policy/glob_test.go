@@ -68,7 +68,7 @@ func TestGlobWithManyStarsEnds(t *testing.T) {
 
 // Reading a pattern is linear too: looking for the end of each of these brackets is not.
 func TestGlobWithManyBracketsEnds(t *testing.T) {
-	pattern := "?" + strings.Repeat("[", 1<<20)
+	pattern := "?" + strings.Repeat("[", 1<<18)
 	if !policy.Match(pattern, "a"+pattern[1:]) {
 		t.Error("Match(?[[[…, a[[[…) = false, want true")
 	}

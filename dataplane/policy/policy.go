@@ -27,6 +27,9 @@ type Decision struct {
 	Rule string
 }
 
+// Undecided is the decision where deciding itself went wrong: an error denies.
+func Undecided() Decision { return Decision{Code: mcp.Internal} }
+
 // FieldError says which field of which object cannot be compiled, so that a refusal points into the manifest.
 type FieldError struct {
 	// Object is the reference, such as "policies/backend".
