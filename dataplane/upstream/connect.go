@@ -63,13 +63,23 @@ func (d *dialer) dial(ctx context.Context) (conn, *hello, error) {
 	switch {
 	case err == nil:
 		return c, h, nil
-	case errors.Is(err, mcp.ErrUnavailable):
-		return nil, nil, fmt.Errorf("connecting: %w", err)
-	case errors.Is(err, mcp.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
-		return nil, nil, unavailable(d.name, fmt.Sprintf("did not answer the handshake within %v", d.cfg.ConnectTimeout))
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, nil, unavailable(d.name, fmt.Sprintf("did not finish the handshake within %v", d.cfg.ConnectTimeout))
+	case !errors.Is(err, mcp.ErrUnavailable):
+		err = unavailable(d.name, err)
 	}
-	return nil, nil, unavailable(d.name, errors.New(r.scrub(err.Error())))
+	return nil, nil, &scrubbed{err, r.scrub(err.Error())}
 }
+
+// scrubbed is an error whose text shows no resolved reference.
+type scrubbed struct {
+	error
+	text string
+}
+
+func (e *scrubbed) Error() string { return e.text }
+
+func (e *scrubbed) Unwrap() error { return e.error }
 
 func (d *dialer) open(ctx context.Context, r *resolver) (conn, *hello, error) {
 	switch spec := d.spec.GetTransport().(type) {

@@ -69,6 +69,7 @@ type endpoint struct {
 	log       *slog.Logger
 	hooks     hooks
 	transport *http.Transport
+	scrub     func(string) string
 	static    http.Header
 	host      string // of the definition's headers; empty means the URL's
 
@@ -94,7 +95,7 @@ func (d *dialer) newEndpoint(ctx context.Context, r *resolver) (*endpoint, error
 		return nil, errors.New("has a url that is none of http or https")
 	}
 	e := &endpoint{
-		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, transport: d.http,
+		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, transport: d.http, scrub: r.scrub,
 		static: http.Header{"User-Agent": {"gatehouse/" + d.cfg.Version}}, gone: make(chan struct{}),
 	}
 	for k, v := range headers {
@@ -242,7 +243,7 @@ func (e *endpoint) broken(ctx context.Context, err error) error {
 	case errors.Is(err, errTooBig):
 		return invalid(e.name, "sent an answer that is too big: %w", err)
 	}
-	return unavailable(e.name, err)
+	return unavailable(e.name, &scrubbed{err, e.scrub(err.Error())})
 }
 
 func (e *endpoint) notify(ctx context.Context, method string, params []byte) error {

@@ -13,6 +13,9 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
+// raceEnv has a child end at once where the race detector would keep it for a second.
+const raceEnv = "GORACE"
+
 // child is the definition of a server that the test binary plays.
 func child(name string) *gatehousev1.Server {
 	exe, err := filepath.Abs(os.Args[0])
@@ -20,7 +23,7 @@ func child(name string) *gatehousev1.Server {
 		panic(err)
 	}
 	return &gatehousev1.Server{Transport: &gatehousev1.Server_Stdio{Stdio: &gatehousev1.Stdio{
-		Command: exe, Env: map[string]string{serverEnv: name},
+		Command: exe, Env: map[string]string{serverEnv: name, raceEnv: "atexit_sleep_ms=0"},
 	}}}
 }
 
@@ -66,7 +69,7 @@ func one(t testing.TB, c upstream.Config, s *gatehousev1.Server) *upstream.Upstr
 }
 
 func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }

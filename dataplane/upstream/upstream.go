@@ -77,13 +77,8 @@ func (u *Upstream) Call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	if errors.Is(err, errNotExecuted) && ctx.Err() == nil {
 		reply, err = u.attempt(ctx, c)
 	}
-	switch {
-	case err == nil && reply.Error != nil && reply.Error.Code == mcp.CodeHeaderMismatch:
+	if err == nil && reply.Error != nil && reply.Error.Code == mcp.CodeHeaderMismatch {
 		return u.refreshed(ctx, c, reply)
-	case err == nil:
-		u.works()
-	case errors.Is(err, mcp.ErrUnavailable):
-		u.fails(err)
 	}
 	return reply, err
 }
@@ -99,7 +94,19 @@ func (u *Upstream) attempt(ctx context.Context, c *mcp.Call) (*mcp.Reply, error)
 	if err != nil {
 		return nil, err
 	}
-	return l.call(ctx, c)
+	reply, err := l.call(ctx, c)
+	u.note(err)
+	return reply, err
+}
+
+// note keeps what a call says about the server's health; on the usual path it only reads.
+func (u *Upstream) note(err error) {
+	switch {
+	case err == nil && u.failure.Load() != nil:
+		u.failure.Store(nil)
+	case errors.Is(err, mcp.ErrUnavailable):
+		u.fails(err)
+	}
 }
 
 // refreshed repeats a call whose headers did not fit what the server expects: it changed the tool's schema
@@ -160,12 +167,6 @@ func (u *Upstream) down(err error) {
 func (u *Upstream) fails(err error) {
 	text := err.Error()
 	u.failure.Store(&text)
-}
-
-func (u *Upstream) works() {
-	if u.failure.Load() != nil {
-		u.failure.Store(nil)
-	}
 }
 
 // Status is how an upstream is doing.

@@ -18,6 +18,7 @@ type web struct {
 	modern   bool
 	stateful bool
 	stream   bool                                                    // answers with event streams
+	quiet    bool                                                    // keeps no note of what arrives
 	probe    int                                                     // status that answers server/discover; 0 answers as the era does
 	lost     int                                                     // status that answers an unknown session; 0 means 404
 	respond  func(w http.ResponseWriter, r *http.Request, q request) // of tools/call; nil answers with what came
@@ -41,7 +42,9 @@ func (s *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var q request
 	json.Unmarshal(body, &q)
 	s.mu.Lock()
-	s.seen = append(s.seen, seen{r.Method, q.Method, string(q.Params), r.Header.Clone()})
+	if !s.quiet {
+		s.seen = append(s.seen, seen{r.Method, q.Method, string(q.Params), r.Header.Clone()})
+	}
 	known := s.sessions[r.Header.Get("Mcp-Session-Id")]
 	s.mu.Unlock()
 	switch {
