@@ -159,7 +159,7 @@ func (c *conversation) render(resp *http.Response, body []byte) string {
 		fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(resp.Header[name], ", "))
 	}
 	if len(body) > 0 {
-		fmt.Fprintf(&b, "\n%s", body)
+		fmt.Fprintf(&b, "\n%s\n", body)
 	}
 	return b.String()
 }

@@ -47,7 +47,7 @@ func (a agent) post(body string, headers ...string) (int, string) {
 	if err != nil {
 		a.t.Errorf("reading the answer to %s: %v", body, err)
 	}
-	return resp.StatusCode, strings.TrimSuffix(string(text), "\n")
+	return resp.StatusCode, string(text)
 }
 
 // initialize returns the id of a new session.

@@ -133,7 +133,7 @@ func TestVersionsOfTheEraAreServedWithOrWithoutASession(t *testing.T) {
 	for _, version := range []string{"2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"} {
 		for _, session := range []string{"", begin(h)} {
 			w := post(h, []byte(pingIt), "Mcp-Protocol-Version", version, "Mcp-Session-Id", session)
-			if want := `{"jsonrpc":"2.0","id":1,"result":{}}` + "\n"; w.Body.String() != want {
+			if want := `{"jsonrpc":"2.0","id":1,"result":{}}`; w.Body.String() != want {
 				t.Errorf("ping in %s = %d %s, want %s", version, w.Code, w.Body, want)
 			}
 		}

@@ -168,15 +168,18 @@ func (p *pipe) request(ctx context.Context, x *exchange) {
 	}
 }
 
+// lineTail ends a response and its line.
+const lineTail = mcp.ResponseTail + "\n"
+
 // reply writes a result as one line. A large one is not copied, unless there are line breaks in it.
 func (p *pipe) reply(x *exchange, result []byte) {
 	x.out = mcp.AppendResponseHead(x.out[:0], x.msg.ID)
 	if len(result) > inline && !bytes.ContainsAny(result, "\r\n") {
-		p.write(x.out, result, []byte(tail))
+		p.write(x.out, result, []byte(lineTail))
 		return
 	}
 	head := len(x.out)
-	x.out = append(append(x.out, result...), tail...)
+	x.out = append(append(x.out, result...), lineTail...)
 	flatten(x.out[head : head+len(result)])
 	p.write(x.out)
 }

@@ -11,23 +11,20 @@ import (
 // written as it lies, where a second write costs less than the copy.
 const inline = 16 << 10
 
-// tail ends a response. The line break is for people with curl, and on stdio for everybody.
-const tail = mcp.ResponseTail + "\n"
-
 // writeReply answers a request with a result, whose bytes it does not look at. The length is told beforehand, so that the
 // server sends the body in one piece instead of chunks.
 func (h *Handler) writeReply(w http.ResponseWriter, x *exchange, result []byte) {
 	x.out = mcp.AppendResponseHead(x.out[:0], x.msg.ID)
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(x.out)+len(result)+len(tail)))
+	header.Set("Content-Length", strconv.Itoa(len(x.out)+len(result)+len(mcp.ResponseTail)))
 	if len(result) <= inline {
-		x.out = append(append(x.out, result...), tail...)
+		x.out = append(append(x.out, result...), mcp.ResponseTail...)
 		h.write(w, x.out)
 		return
 	}
 	if h.write(w, x.out) && h.write(w, result) {
-		h.write(w, []byte(tail))
+		h.write(w, []byte(mcp.ResponseTail))
 	}
 }
 
@@ -35,7 +32,7 @@ func (h *Handler) writeReply(w http.ResponseWriter, x *exchange, result []byte) 
 func (h *Handler) writeError(w http.ResponseWriter, status int, id []byte, e *mcp.Error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	h.write(w, append(mcp.AppendError(nil, id, e), '\n'))
+	h.write(w, mcp.AppendError(nil, id, e))
 }
 
 // write says whether the text got away. Where it did not, the agent is gone, and there is nobody to tell but the log.
