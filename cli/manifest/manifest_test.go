@@ -90,7 +90,7 @@ func report(set *manifest.Set, err error) string {
 }
 
 // write makes a file and returns its path.
-func write(t *testing.T, dir, name, content string) string {
+func write(t testing.TB, dir, name, content string) string {
 	t.Helper()
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
