@@ -18,6 +18,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/controlplane"
 )
 
+// version is set by the linker; empty means that the build's own record is used.
+var version string
+
 func main() {
 	// A second signal ends the process at once, since stop has put the default back by then.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -49,7 +52,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 // parse reads the flags; one that is not given takes its value from the environment.
 func parse(args []string, getenv func(string) string, stderr io.Writer) (controlplane.Config, error) {
 	// The defaults stand here once more, although New has them, so that --help shows them.
-	c := controlplane.Config{Version: version()}
+	c := controlplane.Config{Version: built()}
 	level := slog.LevelInfo
 	fs := flag.NewFlagSet("gwcontrol", flag.ContinueOnError)
 	fs.SetOutput(stderr)
@@ -88,8 +91,11 @@ func environment(fs *flag.FlagSet, getenv func(string) string) (err error) {
 	return err
 }
 
-// version is what the build recorded: the tag, or the commit's pseudo-version.
-func version() string {
+// built is which program this is: what the linker was told, else the tag or the pseudo-version that the build recorded.
+func built() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
