@@ -125,6 +125,7 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
+// open takes what only one process can have, and what tells soonest that the configuration is wrong.
 func (s *Server) open() (err error) {
 	if err := os.MkdirAll(s.config.StateDir, 0o700); err != nil {
 		return fmt.Errorf("making state directory: %w", err)
@@ -193,6 +194,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.config.Auth == auth.None {
 		s.log.Warn("INSECURE: callers need no key and may act as any agent (auth none); use it on your own machine only")
 	}
+	// The parts do not end with ctx, but when the drain says so.
 	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	parts.Go(func() { stop(s.serve(s.agents, s.listener)) })
@@ -203,7 +205,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 	select {
 	case <-ctx.Done():
-	case <-running.Done():
+	case <-running.Done(): // a part gave up
 	}
 	stop(nil) // a cause that is there already stays
 	err := s.drain(context.WithoutCancel(ctx))
@@ -219,6 +221,7 @@ func (s *Server) Stdio(ctx context.Context, in io.Reader, out io.Writer) error {
 	defer s.handlers.Done()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// The drain waits for this agent, but cannot make it leave; a pipe may stay open for ever.
 	s.handlers.Go(func() {
 		select {
 		case <-s.draining:

@@ -24,6 +24,7 @@ func listen(address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading address %q: %w", address, err)
 	}
+	// A host name other than localhost is refused without asking a resolver: what it says may change after the check.
 	ip, err := netip.ParseAddr(host)
 	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
 		return nil, fmt.Errorf("listening on %s: only loopback (127.0.0.1, ::1, localhost) is served until TLS is configured", address)
@@ -92,7 +93,9 @@ func (s *Server) adminServer() *http.Server {
 	return s.httpServer(mux)
 }
 
+// httpServer bounds what a caller can hold without having sent a request.
 func (s *Server) httpServer(h http.Handler) *http.Server {
+	// No write timeout: event streams stay open, and tools may think for minutes.
 	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 }
 
@@ -129,8 +132,8 @@ func (s *Server) serve(server *http.Server, l net.Listener) error {
 // drain ends the proxy in order: no longer ready, no new calls, those under way finish, and only then is closed what they
 // stand on. Past DrainTimeout, calls are cut off. The admin server is the last to go, so that probes see it all.
 func (s *Server) drain(ctx context.Context) error {
-	close(s.draining)
-	s.front.Drain()
+	close(s.draining) // probes and agents on pipes see it
+	s.front.Drain()   // event streams end, which Shutdown would wait for
 	bounded, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
 	defer cancel()
 	if err := s.agents.Shutdown(bounded); err != nil {

@@ -58,6 +58,7 @@ func (s *Server) statuses() []*gatehousev1.ServerStatus {
 func (s *Server) status() gateway.Status {
 	f := s.follower.State()
 	status := gateway.Status{Since: f.Since, LastAck: f.LastAck, LastNack: f.LastNack}
+	// Each is something that works, but that an operator should look at.
 	warn := func(format string, args ...any) {
 		status.Warnings = append(status.Warnings, fmt.Sprintf(format, args...))
 	}

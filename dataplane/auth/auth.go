@@ -61,7 +61,8 @@ func (v *Verifier) Identify(t *table.Table, authorization string) (*table.Princi
 	case v.everyone != nil:
 		return v.everyone, nil
 	}
-	var buf [maxKey]byte // stays on the stack
+	// The key is copied into an array that stays on the stack: the table wants bytes, and the conversion would allocate.
+	var buf [maxKey]byte
 	key, err := bearer(buf[:0], authorization)
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func (v *Verifier) Identify(t *table.Table, authorization string) (*table.Princi
 	switch {
 	case p == nil:
 		return nil, ErrWrongKey
-	case p.Expired(v.now()):
+	case p.Expired(v.now()): // only the holder of the key can learn this
 		return nil, ErrExpired
 	}
 	return p, nil

@@ -12,7 +12,7 @@ func bearer(dst []byte, header string) ([]byte, error) {
 	switch {
 	case token == "" || !strings.EqualFold(scheme, "Bearer"):
 		return nil, ErrNoKey
-	case len(token) > maxKey:
+	case len(token) > maxKey: // no key of ours, and hashing it would be work for whoever asks
 		return nil, ErrWrongKey
 	}
 	return append(dst, token...), nil

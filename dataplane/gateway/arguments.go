@@ -21,7 +21,7 @@ var (
 // pick finds the arguments of one of the gateway's own tools; those that are null count as left out. An argument that the
 // tool does not have is refused: a misspelt one would otherwise be ignored.
 func (f *flight) pick(names []string) (values [][]byte, err error) {
-	values = f.picked[:len(names)]
+	values = f.picked[:len(names)] // in the flight, which is on the heap anyhow
 	if f.call.Args == nil {
 		return values, nil
 	}
@@ -32,6 +32,7 @@ func (f *flight) pick(names []string) (values [][]byte, err error) {
 	case other != nil:
 		return nil, refuseArgument("unknown argument %.64q; there are %s", other, strings.Join(names, ", "))
 	}
+	// Models often write null for what they mean to leave out.
 	for i, value := range values {
 		if string(value) == "null" {
 			values[i] = nil
@@ -40,7 +41,7 @@ func (f *flight) pick(names []string) (values [][]byte, err error) {
 	return values, nil
 }
 
-// text reads a string that may be left out.
+// text reads a string that may be left out. It is not trimmed: white space is part of a name.
 func text(name string, raw []byte) (string, error) {
 	if raw == nil {
 		return "", nil
@@ -77,6 +78,7 @@ func whole(name string, raw []byte) (int64, error) {
 	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
 		return n, nil
 	}
+	// 5e3 and 5000.0 are whole numbers too, and some JSON writers make them of 5000.
 	x, err := strconv.ParseFloat(string(raw), 64)
 	if x >= math.MaxInt64 {
 		return math.MaxInt64, nil
@@ -99,10 +101,12 @@ func timeout(raw []byte) (time.Duration, error) {
 	if ms <= 0 {
 		return 0, refuseArgument("timeout_ms must be greater than 0")
 	}
+	// More than a Duration holds is as good as for ever; the server's limit caps it.
 	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond, nil
 }
 
-// object reads an object that is empty where it is left out; its bytes stay as they are.
+// object reads an object that is empty where it is left out; its bytes stay as they are. A string that holds an object,
+// as some models write it, is refused: guessing would change what the upstream gets.
 func object(name string, raw []byte) ([]byte, error) {
 	if raw == nil {
 		return []byte("{}"), nil
@@ -128,7 +132,7 @@ func list(name string, raw []byte) (map[string]bool, error) {
 			all[s] = true
 		}
 	}
-	if s, ok := mcp.Unquote(raw); ok {
+	if s, ok := mcp.Unquote(raw); ok { // the form that every client can write
 		for part := range strings.SplitSeq(s, ",") {
 			add(part)
 		}

@@ -11,6 +11,10 @@ const (
 // Operations are all names that a record's method can have, in the order in which agents see the tools.
 func Operations() []string { return []string{ListServers, GetServerTools, ExecuteTool, GatewayStatus} }
 
+// The definitions say in "required" what must be there, and refuse properties they do not have, since a model that reads
+// them will otherwise learn it by failing. None has an outputSchema: clients hold results against it, and a refusal has
+// another shape.
+//
 // The definitions are written for a model that has never heard of a gateway and reads nothing else. Together they stay
 // under 2,000 tokens, since every agent pays for them at the start of every conversation.
 
@@ -49,6 +53,7 @@ const gatewayStatusDefinition = `{"name":"get_gateway_status","title":"Get the g
 	`"inputSchema":{"type":"object","properties":{` + agentOnlyArgument +
 	`"additionalProperties":false},"annotations":{"readOnlyHint":true,"openWorldHint":false}}`
 
+// agentOnly is the one argument that all of them have.
 const (
 	agentOnly         = `"agent_id":{"type":"string","description":"Your agent id; leave it out if you were not given one"}`
 	agentArgument     = agentOnly + `,`

@@ -35,6 +35,7 @@ func (f *flight) execute(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The limit holds for all that is left: connecting and reading the catalogue come out of it too.
 	within, cancel := context.WithTimeout(ctx, limit(s, x.timeout))
 	defer cancel()
 	if err := findTool(within, u, x.tool); err != nil {
@@ -57,7 +58,7 @@ func (f *flight) readExecution() (x execution, err error) {
 	if x.agent, err = text("agent_id", v[0]); err != nil {
 		return x, err
 	}
-	f.entry.AgentAsked = x.agent
+	f.entry.AgentAsked = x.agent // each is recorded as soon as it is known, whatever comes of the rest
 	if x.server, err = required("server", v[1]); err != nil {
 		return x, err
 	}
@@ -69,7 +70,7 @@ func (f *flight) readExecution() (x execution, err error) {
 	if x.args, err = object("args", v[3]); err != nil {
 		return x, err
 	}
-	f.entry.Args = x.args
+	f.entry.Args = x.args // what the upstream gets, not what wraps it
 	x.timeout, err = timeout(v[4])
 	return x, err
 }
@@ -110,7 +111,7 @@ func (f *flight) forward(ctx context.Context, u Upstream, x *execution) (*mcp.Re
 	switch {
 	case err != nil:
 		return nil, err
-	case reply.Error != nil:
+	case reply.Error != nil: // the upstream's refusal is an error from here on, so that no caller forgets it
 		answer := reply.Error
 		reply.Close()
 		return nil, answer
@@ -127,7 +128,7 @@ func (x *execution) params(meta []byte) ([]byte, error) {
 	const around = `{"name":"","arguments":,"_meta":}`
 	dst := make([]byte, 0, len(around)+len(x.tool)+len(x.args)+len(meta)+8)
 	dst = mcp.AppendString(append(dst, `{"name":`...), x.tool)
-	dst = append(append(dst, `,"arguments":`...), x.args...)
+	dst = append(append(dst, `,"arguments":`...), x.args...) // verbatim: numbers, order and duplicates are the upstream's matter
 	if meta == nil {
 		return append(dst, '}'), nil
 	}
@@ -138,7 +139,7 @@ func (x *execution) params(meta []byte) ([]byte, error) {
 	if err != nil {
 		return nil, refuseArgument("_meta: %v", err)
 	}
-	if len(dst) == start {
+	if len(dst) == start { // nothing of it may cross
 		dst = dst[:end]
 	}
 	return append(dst, '}'), nil

@@ -34,6 +34,7 @@ func (g *Gateway) begin(c *Call) (*flight, error) {
 	if t == nil {
 		return nil, auth.ErrNotReady
 	}
+	// One allocation holds all that the call needs, its record and its reply included.
 	f := &flight{g: g, call: c, table: t, principal: c.Principal}
 	f.start(t)
 	if c.Authorization == "" {
@@ -41,7 +42,7 @@ func (g *Gateway) begin(c *Call) (*flight, error) {
 	}
 	p, err := g.config.Auth.Identify(t, c.Authorization)
 	if err != nil {
-		f.entry.Principal = ""
+		f.entry.Principal = "" // what the front found is no longer proven
 		f.entry.Outcome = record.Unauthenticated
 		f.record()
 		t.Release()
@@ -74,6 +75,7 @@ func (f *flight) identify(asked string) error {
 	if name == "" {
 		name, _ = f.principal.Only()
 	}
+	// Resolve first, then ask the principal: the order cannot be told from outside, both refusals read the same.
 	agent, d := f.table.Policies.Resolve(name)
 	if agent == nil {
 		return refuseIdentity(d.Code, name)
@@ -101,7 +103,7 @@ func (f *flight) upstream(name string) (Upstream, *table.Server, error) {
 		return nil, nil, refuse(mcp.ServerUnavailable, unavailable(name, "it is disabled"))
 	}
 	u := f.g.config.Upstream(s)
-	if u == nil {
+	if u == nil { // a table that was swapped in without its upstreams being prepared: a defect, but no reason to panic
 		return nil, nil, refuse(mcp.ServerUnavailable, unavailable(name, "it is not running"))
 	}
 	return u, s, nil
@@ -116,7 +118,7 @@ func (f *flight) end(err error) (*mcp.Reply, error) {
 		return nil, err
 	}
 	f.entry.BytesOut = len(f.reply.Result)
-	f.record()
+	f.record() // before the agent has the answer, so that no answer goes without its record
 	f.reply.Free = f.close
 	return &f.reply, nil
 }
@@ -128,7 +130,7 @@ func (f *flight) refused(err error) bool {
 	case errors.As(err, &r):
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false
-	default:
+	default: // not foreseen, so not worded for agents: the log gets it, they get a code
 		f.g.log.Error("call went wrong", "tool", f.call.Name, "server", f.entry.Server, "error", err)
 		r = &refusal{code: mcp.Internal, message: "the gateway is at fault; its log says more"}
 	}
@@ -137,6 +139,7 @@ func (f *flight) refused(err error) bool {
 	return true
 }
 
+// record counts the call and hands its entry over. Records.Append may wait; the call waits with it rather than go unseen.
 func (f *flight) record() {
 	e := &f.entry
 	e.Took = time.Since(e.Time)

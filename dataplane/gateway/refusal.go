@@ -19,8 +19,10 @@ type refusal struct {
 
 func (r *refusal) Error() string { return string(r.code) + ": " + r.message }
 
+// refuse makes a refusal. Every refusal is made here or in fromAnswer, and becomes a result in one place, flight.refused.
 func refuse(code mcp.Code, message string) error { return &refusal{code: code, message: message} }
 
+// refuseArgument words what is wrong with an argument, so that a model can correct it.
 func refuseArgument(format string, args ...any) error {
 	return refuse(mcp.InvalidArgument, fmt.Sprintf(format, args...))
 }
@@ -62,11 +64,13 @@ func fromUpstream(ctx context.Context, server string, err error) error {
 	return fmt.Errorf("calling server %q: %w", server, err)
 }
 
+// fromAnswer carries an upstream's JSON-RPC error to the agent: in words, and whole.
 func fromAnswer(server string, answer *mcp.Error) error {
 	message := fmt.Sprintf("server %q answered with error %d: %s", server, answer.Code, answer.Message)
 	return &refusal{code: mcp.UpstreamError, message: message, upstream: answer}
 }
 
+// unavailable words why a server cannot be used. The agent is one that policy lets use it, so it may know.
 func unavailable(server, why string) string {
 	return fmt.Sprintf("server %.128q is unavailable: %s", server, why)
 }
@@ -79,6 +83,7 @@ func (r *refusal) append(dst []byte, f *flight) []byte {
 	return append(append(dst, body...), '}')
 }
 
+// appendBody appends {"error":{…}}. The revision lets an operator look up the very rules that decided.
 func (r *refusal) appendBody(dst []byte, f *flight) []byte {
 	dst = mcp.AppendString(append(dst, `{"error":{"code":`...), string(r.code))
 	dst = mcp.AppendString(append(dst, `,"message":`...), r.message)

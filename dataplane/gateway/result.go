@@ -10,7 +10,7 @@ const complete = `"complete"`
 
 // answer makes a result of the gateway's own the reply. It stands in the flight's buffer, which close gives back.
 func (f *flight) answer(result []byte) {
-	if f.call.Era == mcp.Modern {
+	if f.call.Era == mcp.Modern { // before the closing brace
 		result = append(result[:len(result)-1], `,"resultType":`+complete+`}`...)
 	}
 	*f.buffer = result
@@ -43,7 +43,7 @@ func (f *flight) memory() *[]byte {
 // pass makes an upstream's result the reply, as it stands. Only where the agent's era wants a resultType and there is
 // none, one is appended, which costs a copy.
 func (f *flight) pass(r *mcp.Reply) {
-	f.inner = r
+	f.inner = r // its memory is given back when the agent has the bytes
 	f.reply.Result = r.Result
 	f.entry.Outcome = record.OK
 	hasType, isError := inspect(r.Result, f.call.Era)
@@ -59,7 +59,7 @@ func (f *flight) pass(r *mcp.Reply) {
 // appendEscaped appends a checked JSON document as the inside of a JSON string. Such a document has no other characters
 // to escape than these.
 func appendEscaped(dst, document []byte) []byte {
-	from := 0
+	from := 0 // what stands before i and is not copied yet
 	for i, c := range document {
 		if c != '"' && c != '\\' && c >= ' ' {
 			continue

@@ -35,6 +35,7 @@ func (f *flight) listServers(context.Context) error {
 	return nil
 }
 
+// appendServers appends the array. A server that policy hides is not even counted.
 func (f *flight) appendServers(dst []byte, metadata bool) []byte {
 	dst = append(dst, '[')
 	first := true
@@ -62,6 +63,7 @@ func (f *flight) appendMetadata(dst []byte, s *table.Server) []byte {
 	return mcp.AppendString(append(dst, `,"status":`...), f.g.state(s).State)
 }
 
+// transport names how a server is reached, without saying where.
 func transport(s *gatehousev1.Server) string {
 	if s.GetStdio() != nil {
 		return "stdio"

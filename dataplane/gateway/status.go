@@ -45,6 +45,7 @@ func (f *flight) status(context.Context) error {
 	return nil
 }
 
+// appendStatus appends the document; times that never came are null.
 func (f *flight) appendStatus(dst []byte, s Status) []byte {
 	dst = fmt.Appendf(dst, `{"revision":%d,"digest":"%s"`, f.table.Revision, hex.EncodeToString(f.table.Position.GetDigest()))
 	dst = appendTime(append(dst, `,"since":`...), s.Since)
@@ -61,6 +62,7 @@ func (f *flight) appendStatus(dst []byte, s Status) []byte {
 	return append(dst, ']', '}')
 }
 
+// appendStates appends the servers that the agent may use, disabled ones too: here their state is what was asked for.
 func (f *flight) appendStates(dst []byte) []byte {
 	dst = append(dst, '[')
 	first := true

@@ -39,6 +39,7 @@ func (f *flight) serverTools(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The catalogue is kept, so this waits only where it was never read or has changed.
 	within, cancel := context.WithTimeout(ctx, limit(s, 0))
 	defer cancel()
 	catalogue, err := u.Tools(within)
@@ -52,6 +53,7 @@ func (f *flight) serverTools(ctx context.Context) error {
 	return nil
 }
 
+// readListing reads the arguments, and records them as far as they can be read.
 func (f *flight) readListing() (l listing, err error) {
 	v, err := f.pick(getServerToolsArguments)
 	if err != nil {
@@ -75,6 +77,7 @@ func (f *flight) readListing() (l listing, err error) {
 	return l, err
 }
 
+// pattern reads a glob; nil is none, which differs from the empty one, which matches nothing.
 func pattern(raw []byte) (*string, error) {
 	if raw == nil {
 		return nil, nil
@@ -86,6 +89,7 @@ func pattern(raw []byte) (*string, error) {
 	return &s, err
 }
 
+// budget reads max_schema_tokens; no budget is one that nothing exceeds.
 func budget(raw []byte) (int64, error) {
 	if raw == nil {
 		return math.MaxInt64, nil
@@ -112,7 +116,7 @@ func (l *listing) append(dst []byte, agent *policy.Agent, catalogue *upstream.Ca
 		if !l.wants(tool.Name) {
 			continue
 		}
-		if int64(tool.Tokens) > l.budget-used {
+		if int64(tool.Tokens) > l.budget-used { // a difference, since a sum could overflow
 			truncated = true
 			continue
 		}

@@ -27,10 +27,10 @@ func (g *Gateway) observers(t *table.Table) *record.Observers {
 func (g *Gateway) look(t *table.Table) *record.Observers {
 	g.viewMu.Lock()
 	defer g.viewMu.Unlock()
-	if v := g.view.Load(); v != nil && v.table == t {
+	if v := g.view.Load(); v != nil && v.table == t { // another call was quicker
 		return v.observers
 	}
-	v := &view{table: t}
+	v := &view{table: t} // MUST NOT be changed once it is stored
 	v.observers = g.config.Metrics.For(names(t))
 	if t != nil {
 		g.view.Store(v)

@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	if err != nil {
 		return err
 	}
-	defer reopenOnHangup(s, c.Logger)()
+	defer reopenOnHangup(s, c.Logger)() // what rotates logs moves the file away, then sends SIGHUP
 	return s.Run(ctx)
 }
 

@@ -11,6 +11,8 @@ import (
 )
 
 const (
+	// timeFormat is RFC 3339 with a fixed number of digits, so that lines sort by their text.
+	timeFormat = "2006-01-02T15:04:05.000000Z07:00"
 	// maxString bounds a string of the agent's in a line, in bytes.
 	maxString = 256
 	// maxMembers bounds the arguments whose names and types a line holds.
@@ -19,7 +21,7 @@ const (
 
 // encode appends e as one line. Every line has every field, in the order of the contract.
 func (l *Log) encode(dst []byte, e *Entry) []byte {
-	dst = e.Time.UTC().AppendFormat(append(dst, `{"time":"`...), time.RFC3339Nano)
+	dst = e.Time.UTC().AppendFormat(append(dst, `{"time":"`...), timeFormat)
 	dst = append(append(dst, `","id":"`...), l.prefix...)
 	dst = strconv.AppendUint(dst, l.serial.Add(1), 10)
 	dst = appendText(append(dst, `","proxy":`...), l.config.Proxy)
@@ -41,6 +43,7 @@ func (l *Log) encode(dst []byte, e *Entry) []byte {
 	return append(dst, '}', '\n')
 }
 
+// decision is the word for it in a line.
 func decision(allow bool) string {
 	if allow {
 		return "allow"
@@ -62,6 +65,7 @@ func appendText(dst []byte, s string) []byte {
 
 // appendArgs appends what is kept of arguments. No arguments have no digest.
 func appendArgs(dst, args []byte) []byte {
+	// The digest tells whether two calls had equal arguments. It is of the bytes as they stand, so 1 and 1.0 differ.
 	dst = appendShape(append(dst, `,"argsShape":`...), args)
 	dst = append(dst, `,"argsSha256":"`...)
 	if len(args) > 0 {
@@ -75,7 +79,7 @@ func appendArgs(dst, args []byte) []byte {
 // may be values. Arguments past the bound are counted in a member named "…".
 func appendShape(dst, args []byte) []byte {
 	dst = append(dst, '{')
-	n := 0
+	n := 0 // of all, also of those that are only counted
 	for name, value := range members(args) {
 		if n++; n > maxMembers {
 			continue
@@ -117,7 +121,7 @@ func kind(value []byte) string {
 	if len(value) == 0 {
 		return "null"
 	}
-	switch value[0] {
+	switch value[0] { // the value has been checked, so its first byte says all
 	case '{':
 		return "object"
 	case '[':

@@ -84,7 +84,7 @@ type Log struct {
 func Open(c Config) (*Log, error) {
 	l := &Log{config: c, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	l.room.L = &l.mu
-	var random [6]byte
+	var random [6]byte // 2^48: enough that no two processes of a fleet share ids
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, fmt.Errorf("making ids for the audit log: %w", err)
 	}
@@ -123,6 +123,7 @@ func (l *Log) Append(e *Entry) {
 	var space [1024]byte // most lines fit, and none of them needs the heap
 	line := l.encode(space[:0], e)
 	l.mu.Lock()
+	// A line that is longer than all that may wait goes through alone.
 	for l.waiting > 0 && l.waiting+len(line) > l.config.maxWaiting() && !l.closed {
 		l.room.Wait()
 	}
@@ -154,13 +155,14 @@ func (l *Log) Close() error {
 		return nil
 	}
 	l.closed = true
-	l.room.Broadcast()
+	l.room.Broadcast() // calls that wait for room go on without their lines
 	l.mu.Unlock()
 	close(l.quit)
 	<-l.done
 	return l.finish()
 }
 
+// finish closes the file once the writer has ended.
 func (l *Log) finish() error {
 	if lost := l.waiting; lost > 0 { // the writer has ended: nobody else is left
 		return fmt.Errorf("closing audit log with %d bytes unwritten: %w", lost, l.Err())

@@ -73,7 +73,7 @@ func write(t *testing.T, e *record.Entry) (line string, fields map[string]any) {
 func TestLineHasTheFieldsOfTheContract(t *testing.T) {
 	_, got := write(t, entry())
 	want := map[string]any{
-		"time": "2026-11-24T07:30:00.123Z", "proxy": "p1", "revision": 7.0, "principal": "laptop",
+		"time": "2026-11-24T07:30:00.123000Z", "proxy": "p1", "revision": 7.0, "principal": "laptop",
 		"agentAsked": "researcher", "agent": "researcher", "method": "execute_tool", "server": "everything", "tool": "echo",
 		"decision": "allow", "rule": "agents.researcher.allow.servers[0]",
 		"outcome": "OK", "bytesIn": 120.0, "bytesOut": 64.0, "ms": 1.5,

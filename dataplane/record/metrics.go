@@ -29,6 +29,8 @@ type Observers struct {
 	otherOp    operation
 }
 
+// operation is one of the gateway's tools: its latencies, and a counter for each outcome, made before the first call so
+// that rates begin at zero.
 type operation struct {
 	duration prometheus.Observer
 	outcomes map[Outcome]prometheus.Counter
@@ -64,6 +66,7 @@ func NewMetrics(reg prometheus.Registerer, operations []string) *Metrics {
 	return m
 }
 
+// operation makes the series of one operation.
 func (m *Metrics) operation(name string) operation {
 	o := operation{duration: m.duration.WithLabelValues(name), outcomes: make(map[Outcome]prometheus.Counter)}
 	for _, outcome := range Outcomes() {
@@ -79,7 +82,7 @@ func (m *Metrics) For(servers, agents []string) *Observers {
 	defer m.mu.Unlock()
 	m.named.servers = renew(m.servers, m.named.servers, servers)
 	m.named.agents = renew(m.agents, m.named.agents, agents)
-	next := m.named
+	next := m.named // a copy: its maps are never changed
 	return &next
 }
 
@@ -87,7 +90,7 @@ func (m *Metrics) For(servers, agents []string) *Observers {
 func renew(vec *prometheus.HistogramVec, old map[string]prometheus.Observer, names []string) map[string]prometheus.Observer {
 	next := make(map[string]prometheus.Observer, len(names)+1)
 	for _, name := range append([]string{other}, names...) {
-		if o, ok := old[name]; ok {
+		if o, ok := old[name]; ok { // the histogram goes on
 			next[name] = o
 		} else {
 			next[name] = vec.WithLabelValues(name)
@@ -112,17 +115,18 @@ func (o *Observers) Observe(e *Entry) {
 		op = o.otherOp
 	}
 	op.duration.Observe(seconds)
-	if counter, ok := op.outcomes[e.Outcome]; ok {
+	if counter, ok := op.outcomes[e.Outcome]; ok { // one that Outcomes does not list is a defect, but makes no series
 		counter.Inc()
 	}
 	if e.Agent != "" {
 		named(o.agents, e.Agent).Observe(seconds)
 	}
-	if e.Server != "" && e.Allow {
+	if e.Server != "" && e.Allow { // a denied call says nothing of a server's latency
 		named(o.servers, e.Server).Observe(seconds)
 	}
 }
 
+// named finds a name's observer, or that of all other names.
 func named(observers map[string]prometheus.Observer, name string) prometheus.Observer {
 	if o, ok := observers[name]; ok {
 		return o

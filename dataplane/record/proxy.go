@@ -53,6 +53,7 @@ func RegisterProxy(reg prometheus.Registerer, p Proxy) {
 	)
 }
 
+// number is how a metric says yes or no.
 func number(b bool) float64 {
 	if b {
 		return 1

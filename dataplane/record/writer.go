@@ -8,9 +8,9 @@ const keep = 1 << 20
 // write is the writer's goroutine. It ends when Close has been called and nothing is left, or the last try went wrong.
 func (l *Log) write() {
 	defer close(l.done)
-	var spare []byte
+	var spare []byte // what was written last, to be filled next
 	for {
-		closing := l.idle()
+		closing := l.idle() // asked before swap, so that what was appended before Close is in it
 		full := l.swap(spare)
 		if len(full) == 0 && closing {
 			return
