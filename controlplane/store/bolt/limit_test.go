@@ -1,9 +1,10 @@
 package bolt_test
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
@@ -13,12 +14,10 @@ import (
 
 // noise returns a revision of some bytes that no other has.
 func noise(bytes int) *store.Revision {
-	text := make([]byte, bytes)
-	for i := range text {
-		text[i] = byte('a' + rand.IntN(26))
-	}
+	random := make([]byte, bytes/2)
+	_, _ = rand.Read(random) // never fails
 	r := storetest.Revision("noise")
-	r.Config.Objects = append(r.Config.Objects, storetest.Server("noise", string(text)))
+	r.Config.Objects = append(r.Config.Objects, storetest.Server("noise", hex.EncodeToString(random)))
 	return r
 }
 
@@ -26,7 +25,7 @@ func noise(bytes int) *store.Revision {
 func fill(t *testing.T, s *bolt.Store) int64 {
 	t.Helper()
 	for n := range int64(1000) {
-		switch err := s.Commit(t.Context(), n, noise(1<<20)); {
+		switch err := s.Commit(t.Context(), n, noise(2<<20)); {
 		case errors.Is(err, store.ErrFull):
 			return n
 		case err != nil:
@@ -56,9 +55,9 @@ func TestFullStoreStillReads(t *testing.T) {
 // TestRetentionMakesRoom never fills, for what is swept is used again.
 func TestRetentionMakesRoom(t *testing.T) {
 	s := open(t, bolt.Config{Dir: t.TempDir(), MaxBytes: 20 << 20, Retention: 2})
-	for n := range int64(25) {
+	for n := range int64(14) {
 		eventually(t, func() bool {
-			err := s.Commit(t.Context(), n, noise(1<<20))
+			err := s.Commit(t.Context(), n, noise(2<<20))
 			if err != nil && !errors.Is(err, store.ErrFull) {
 				t.Fatalf("Commit(%d) = %v, want nil or %v", n, err, store.ErrFull)
 			}
