@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -64,7 +65,9 @@ func benchmark(b *testing.B, body, result []byte, headers []string) {
 	conf := config(b, newTools())
 	conf.Gateway = &fixed{mcp.Reply{Result: result}}
 	h := front.New(conf)
-	r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
+	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}
+	ctx := context.WithValue(b.Context(), http.LocalAddrContextKey, local) // as the server says it
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "http://127.0.0.1:8080/mcp", nil)
 	r.Header.Set("Authorization", "Bearer "+laptopKey)
 	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {

@@ -57,8 +57,8 @@ func (h *Handler) welcome(r *http.Request) bool {
 		return false
 	}
 	// On loopback only this machine can be meant. Elsewhere the names that lead here are not ours to know.
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return !ok || !isLoopback(local.String()) || isLoopback(r.Host)
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return !ok || !local.IP.IsLoopback() || isLoopback(r.Host)
 }
 
 // isLoopback says whether a host, with or without a port, is this machine to itself.
