@@ -13,6 +13,9 @@ import (
 // digestSize is the length of a lower-case hex SHA-256.
 const digestSize = 64
 
+// maxEntrySize is the longest name or glob of a rule, in bytes. The work of a decision grows with it.
+const maxEntrySize = 1024
+
 // policy checks the rules of one agent. What allows less than it seems to is a warning, never refused: a policy that is
 // too narrow does no harm, and one that waits for its servers is useful.
 func (k *checker) policy(p *gatehousev1.Policy) {
@@ -48,6 +51,7 @@ func (k *checker) access(field string, a *gatehousev1.Access) {
 
 // entry looks at one name or glob. Every text is a valid glob; only the empty one is certainly a mistake.
 func (k *checker) entry(field, text string) {
+	k.refuseIf(len(text) > maxEntrySize, field, "a name or glob has at most 1024 bytes")
 	k.warnIf(text == "", field, "an empty name matches nothing")
 }
 

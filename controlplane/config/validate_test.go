@@ -129,6 +129,7 @@ func TestValidateNamesTheFieldOfOtherObjects(t *testing.T) {
 		{policy("dev-*"), "policies/dev-* metadata.name"},
 		{policy(strings.Repeat("x", 129)), "policies/" + strings.Repeat("x", 129) + " metadata.name"},
 		{policy("p", "allow s*", "allow s*: x", "allow s*: y"), "policies/p spec.allow.tools.s*"},
+		{policy("p", "allow *", "deny *: "+strings.Repeat("x", 1025)), "policies/p spec.deny.tools.*[0]"},
 		{policy("p", "deny s*: x", "deny s*: y"), "policies/p spec.deny.tools.s*"},
 		{&gatehousev1.Object{Name: "other", Spec: settings(nil).GetSpec()}, "settings/other metadata.name"},
 		{settings(&gatehousev1.Settings{DefaultAgent: "a b"}), "settings/default spec.defaultAgent"},

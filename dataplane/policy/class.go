@@ -20,29 +20,27 @@ func classEnd(p []rune) int {
 
 // compileClass compiles what stands between the brackets, reading ranges as fnmatch does: a range whose ends are in the
 // wrong order is removed before the "!" is looked for, so "[b-a!x]" is "[!x]" there and here.
-func compileClass(content []rune) token {
+func compileClass(content []rune) *class {
 	chunks := dropReversed(splitRanges(content))
-	t := token{class: true}
+	c := &class{}
 	if first := chunks[0]; len(first) > 0 && first[0] == '!' {
-		t.negate = true
+		c.negate = true
 		chunks[0] = first[1:]
 	}
 	if len(chunks[0]) == 0 && len(chunks) > 1 { // "[^-z]" is how fnmatch goes on after "[!": the hyphen has no left end
 		chunks[1] = append([]rune{'-'}, chunks[1]...)
 		chunks = chunks[1:]
 	}
-	for i, c := range chunks {
-		for j, r := range c {
-			if (i == 0 || j > 0) && (i == len(chunks)-1 || j < len(c)-1) {
-				t.set = append(t.set, span{r, r})
-			}
+	for i, chunk := range chunks {
+		for _, r := range chunk {
+			c.set = append(c.set, span{r, r})
 		}
 		if i > 0 {
 			before := chunks[i-1]
-			t.set = append(t.set, span{before[len(before)-1], c[0]})
+			c.set = append(c.set, span{before[len(before)-1], chunk[0]})
 		}
 	}
-	return t
+	return c
 }
 
 // splitRanges cuts the content at each "-" that makes a range: the last code point of a chunk and the first of the next

@@ -33,14 +33,19 @@ type glob struct {
 	tokens []token
 }
 
-// token matches one code point, or with star any run of them.
+// token matches one code point, or with star any run of them. Neither star, any nor class: it matches char. It is small,
+// since a pattern may come from an agent and has as many as code points.
 type token struct {
-	star   bool
-	any    bool
-	char   rune // :: itself, where nothing else is set
-	class  bool // :: one of set, or none of it with negate
-	negate bool
+	char  rune
+	star  bool
+	any   bool
+	class *class
+}
+
+// class is a set of code points, or with negate everything outside of it.
+type class struct {
 	set    []span
+	negate bool
 }
 
 // span is a range of code points, both ends in.
@@ -56,7 +61,7 @@ func compileGlob(pattern string) glob {
 	opens := true // :: whether a "[" can still have its "]"
 	for i := 0; i < len(chars); {
 		t, size := nextToken(chars[i:], opens)
-		opens = opens && (chars[i] != '[' || t.class)
+		opens = opens && (chars[i] != '[' || t.class != nil)
 		i += size
 		if n := len(g.tokens); t.star && n > 0 && g.tokens[n-1].star {
 			continue
@@ -95,7 +100,7 @@ func nextToken(p []rune, opens bool) (token, int) {
 		return token{any: true}, 1
 	case p[0] == '[' && opens:
 		if end := classEnd(p); end >= 0 {
-			return compileClass(p[1:end]), end + 1
+			return token{class: compileClass(p[1:end])}, end + 1
 		}
 	}
 	return token{char: p[0]}, 1
@@ -149,15 +154,20 @@ func (t *token) match(r rune) bool {
 	switch {
 	case t.any:
 		return true
-	case !t.class:
-		return t.char == r
+	case t.class != nil:
+		return t.class.match(r)
 	}
-	for _, s := range t.set {
+	return t.char == r
+}
+
+// match says whether the class matches one code point. An empty set matches none, and negated any.
+func (c *class) match(r rune) bool {
+	for _, s := range c.set {
 		if s.low <= r && r <= s.high {
-			return !t.negate
+			return !c.negate
 		}
 	}
-	return t.negate
+	return c.negate
 }
 
 // decode reads one code point. A byte that is not UTF-8 becomes a code point of its own, which no text holds, so that two
