@@ -89,7 +89,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Server is one proxy. New binds its addresses, Run serves them.
+// Server is one proxy. New binds its addresses, Run serves them. A process may hold several: nothing is shared but the
+// metrics of the process itself.
 type Server struct {
 	config   Config
 	log      *slog.Logger

@@ -14,5 +14,8 @@
 //
 //	control plane → follow   table.Build → upstream.Prepare → disk → table.Live.Swap → upstream.Release → ack
 //
+// At the end the same parts leave in the opposite order: no new calls, calls under way finish, upstreams close, the audit
+// log is flushed.
+//
 // It refuses to listen anywhere but on loopback, and to believe callers without a key unless it is told to.
 package dataplane

@@ -36,7 +36,8 @@ func listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
-// identity returns the name that a proxy keeps in its state directory, made at the first start.
+// identity returns the name that a proxy keeps in its state directory, made at the first start. Two proxies of one name
+// would drive each other off the control plane, so a host name alone is not enough.
 func identity(dir string) (string, error) {
 	file := filepath.Join(dir, "id")
 	text, err := os.ReadFile(file)

@@ -27,7 +27,7 @@ func (l *live) Swap(next *table.Table) (prev *table.Table) {
 	return prev
 }
 
-// upstream finds a server's upstream for the gateway.
+// upstream finds a server's upstream for the gateway. The pool always has an answer, be it one that is unavailable.
 func (s *Server) upstream(server *table.Server) gateway.Upstream { return s.pool.Upstream(server) }
 
 // sealKey is the key of the newest snapshot; it is made with the store and does not change with revisions.

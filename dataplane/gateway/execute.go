@@ -19,7 +19,8 @@ type execution struct {
 	timeout time.Duration // 0: the server's
 }
 
-// execute is execute_tool: one call of one tool of one upstream.
+// execute is execute_tool: one call of one tool of one upstream. Its steps stand in the order that keeps secrets: whose
+// call it is, what policy says of the names, and only then whether there is anything of those names.
 func (f *flight) execute(ctx context.Context) error {
 	x, err := f.readExecution()
 	if err != nil {
@@ -35,6 +36,7 @@ func (f *flight) execute(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The agent's own ctx is kept beside it, to tell a call that took too long from one whose agent went away.
 	// The limit holds for all that is left: connecting and reading the catalogue come out of it too.
 	within, cancel := context.WithTimeout(ctx, limit(s, x.timeout))
 	defer cancel()
@@ -105,6 +107,7 @@ func (f *flight) forward(ctx context.Context, u Upstream, x *execution) (*mcp.Re
 	if err != nil {
 		return nil, err
 	}
+	// A call that failed is not tried again here: whether it was executed cannot be known, and it may not be repeatable.
 	reply, err := u.Call(ctx, &mcp.Call{
 		Method: "tools/call", Params: params, Name: x.tool, Agent: f.agent.ID, Session: f.call.Session,
 	})

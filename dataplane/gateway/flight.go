@@ -12,7 +12,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 )
 
-// flight is one call under way. It belongs to the goroutine that performs the call, until end hands out the reply.
+// flight is one call under way. It belongs to the goroutine that performs the call, until end hands out the reply. It is
+// not used again for another call: an upstream that was given up may hold on to parts of it for a moment.
 type flight struct {
 	g         *Gateway
 	call      *Call

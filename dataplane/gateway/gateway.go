@@ -3,6 +3,14 @@
 //
 // It refuses before it looks: a name that policy denies gets the same answer whether it exists or not. It decodes neither
 // the arguments nor the result of an upstream's tool; both pass as the bytes they came as.
+//
+// What it promises of each call:
+//
+//   - One table decides it, from the proof of the key to the last byte of the answer, whatever is swapped in meanwhile.
+//   - It is answered with a result, refused or not; protocol errors are for requests that are no call of a tool.
+//   - It has one record, kept before the agent has the answer, with the rule that decided.
+//   - It is sent to the upstream at most once.
+//   - It ends in time: by the agent's timeout, by the server's, or with the agent.
 package gateway
 
 import (
@@ -67,7 +75,7 @@ func (c Config) logger() *slog.Logger {
 type Gateway struct {
 	config    Config
 	log       *slog.Logger
-	tools     map[string]tool
+	tools     map[string]tool // :: name → tool; never changed after New
 	toolsList []byte
 	buffers   buffers
 

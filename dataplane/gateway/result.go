@@ -40,8 +40,9 @@ func (f *flight) memory() *[]byte {
 	return f.buffer
 }
 
-// pass makes an upstream's result the reply, as it stands. Only where the agent's era wants a resultType and there is
-// none, one is appended, which costs a copy.
+// pass makes an upstream's result the reply, as it stands: content of every type, isError, structuredContent, _meta and
+// members that nobody knows yet. Only where the agent's era wants a resultType and there is none, one is appended, which
+// costs a copy.
 func (f *flight) pass(r *mcp.Reply) {
 	f.inner = r // its memory is given back when the agent has the bytes
 	f.reply.Result = r.Result

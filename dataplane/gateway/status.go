@@ -23,7 +23,8 @@ type Status struct {
 	Warnings []string
 }
 
-// status is get_gateway_status. It shows the servers that the agent may use, and no others.
+// status is get_gateway_status. It shows the servers that the agent may use, and no others; it names no agents, no rules
+// and no paths, since an agent that is turned against its operator reads it too.
 func (f *flight) status(context.Context) error {
 	v, err := f.pick(gatewayStatusArguments)
 	if err != nil {

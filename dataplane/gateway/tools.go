@@ -23,7 +23,8 @@ type listing struct {
 	budget  int64           // tokens
 }
 
-// serverTools is get_server_tools: the definitions of the tools that the agent may use on one server.
+// serverTools is get_server_tools: the definitions of the tools that the agent may use on one server, each as the upstream
+// sent it. What policy hides leaves no trace, neither in the list nor in the numbers.
 func (f *flight) serverTools(ctx context.Context) error {
 	l, err := f.readListing()
 	if err != nil {

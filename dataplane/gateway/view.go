@@ -5,7 +5,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 )
 
-// view is what the gateway keeps for one table, made by the first call on it.
+// view is what the gateway keeps for one table, made by the first call on it. Only the newest table has one: a call that
+// ends on an older table is counted by the view that is there, which costs it nothing and holds nothing of the old table.
 type view struct {
 	table     *table.Table
 	observers *record.Observers

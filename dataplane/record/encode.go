@@ -19,7 +19,8 @@ const (
 	maxMembers = 32
 )
 
-// encode appends e as one line. Every line has every field, in the order of the contract.
+// encode appends e as one line. Every line has every field, in the order of the contract, so that lines can be read by
+// eye and by tools that know no optional fields.
 func (l *Log) encode(dst []byte, e *Entry) []byte {
 	dst = e.Time.UTC().AppendFormat(append(dst, `{"time":"`...), timeFormat)
 	dst = append(append(dst, `","id":"`...), l.prefix...)

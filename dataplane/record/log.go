@@ -58,6 +58,9 @@ func (c Config) logger() *slog.Logger {
 //
 // While the disk is slow, lines gather and go out in one write. When too many bytes wait, Append waits too. A write that
 // goes wrong is tried again until it succeeds, or Close gives up on it.
+//
+// Two buffers and a lock held for one copy are quicker than a channel of lines, and need no bound in lines: what is
+// bounded is what matters, the memory.
 type Log struct {
 	config Config
 	prefix string        // makes ids unique among processes

@@ -9,7 +9,8 @@ import (
 // other is the label of servers and agents that the configuration does not name, so that callers cannot make labels.
 const other = "other"
 
-// Metrics are the proxy's numbers about calls. Latencies are histograms per operation, per server and per agent.
+// Metrics are the proxy's numbers about calls. Latencies are histograms per operation, per server and per agent, each with
+// one label only: their product would have more series than a large configuration can afford.
 type Metrics struct {
 	calls    *prometheus.CounterVec
 	duration *prometheus.HistogramVec

@@ -1,5 +1,12 @@
-// Package record keeps what happened: one audit line for each decision, and the metrics that the lines add up to. It
-// never holds the value of an argument: of the arguments it keeps the names, the JSON types and a digest.
+// Package record keeps what happened: one audit line for each decision, and the metrics that the lines add up to. A line:
+//
+//	{"time":"2026-11-24T07:30:00.123000Z","id":"86a7e9de0e0c-17","proxy":"edge-1","revision":7,"principal":"laptop",
+//	 "agentAsked":"researcher","agent":"researcher","method":"execute_tool","server":"everything","tool":"echo",
+//	 "argsShape":{"message":"string"},"argsSha256":"9b2d…","decision":"allow","rule":"agents.researcher.allow.servers[0]",
+//	 "outcome":"OK","bytesIn":174,"bytesOut":159,"ms":12.646}
+//
+// It never holds the value of an argument: of the arguments it keeps the names, the JSON types and a digest. It refuses to
+// lose a line: where the disk is too slow, calls wait. Metrics have labels of the configuration's names alone.
 package record
 
 import (
