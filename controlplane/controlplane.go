@@ -116,7 +116,7 @@ func openStore(c Config) (store.Store, error) {
 	return s, nil
 }
 
-// wire makes the parts and joins them, from the store outwards.
+// wire makes the parts and joins them, from the store outwards. Nothing runs yet.
 func (s *Server) wire() {
 	s.publish = publish.New(publish.Config{
 		Store: s.store, RequireFeatures: s.cfg.RequireFeatures, Logger: s.log, Registerer: s.metrics,
@@ -151,6 +151,7 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
+	// One part that gives up ends all: half a control plane would answer and never change anything.
 	start("publisher", func() error { return s.publish.Run(running) })
 	start("gRPC server", s.serveGRPC)
 	start("admin server", s.serveHTTP)
@@ -161,7 +162,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-running.Done():
 	}
 	s.shutdown()
-	stop(nil)
+	stop(nil) // the publisher last
 	parts.Wait()
 	s.log.Info("control plane stopped")
 	return errors.Join(cause(running), s.Close())

@@ -135,7 +135,7 @@ func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body) // a client that has gone away cannot be told so
+	_, _ = w.Write(append(body, '\n')) // a client that has gone away cannot be told so
 }
 
 // writeText answers in plain text.

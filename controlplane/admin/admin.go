@@ -12,7 +12,8 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
-// Fleet is what admin reads of the proxies: *stream.Fleet.
+// Fleet is what admin reads of the proxies: *stream.Fleet. It is read only: a change reaches proxies through the store,
+// never from here.
 type Fleet interface {
 	// Target returns the newest position that proxies are sent, or nil.
 	Target() *gatehousev1.Position
@@ -57,7 +58,7 @@ type Service struct {
 	tasks    sync.WaitGroup // backups whose reader may have gone
 }
 
-// New makes a service.
+// New makes a service. It starts nothing; the store and the fleet stay their owner's to close.
 func New(c Config) *Service {
 	s := &Service{
 		store:    c.Store,

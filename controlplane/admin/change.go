@@ -131,7 +131,7 @@ func (s *Service) attempt(ctx context.Context, p proposal) (*result, error) {
 	return s.commit(ctx, next, res)
 }
 
-// record is what the history will hold of the proposal.
+// record is what the history will hold of the proposal. The history is the audit of changes, so there is no other.
 func (p proposal) record(revision int64, changes []*gatehousev1.Change) *gatehousev1.Revision {
 	return &gatehousev1.Revision{
 		Revision:   revision,

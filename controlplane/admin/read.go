@@ -54,7 +54,8 @@ func (s *Service) Diff(ctx context.Context, req *gatehousev1.DiffRequest) (*gate
 	}, nil
 }
 
-// other is the second side of a diff: a revision, or what a proposed change would make of from, numbered 0.
+// other is the second side of a diff: a revision, or what a proposed change would make of from, numbered 0. A proposed
+// change is refused for all that an apply of it would be refused for.
 func (s *Service) other(
 	ctx context.Context, from *store.Revision, req *gatehousev1.DiffRequest,
 ) (*store.Revision, []*gatehousev1.Warning, error) {
@@ -99,7 +100,7 @@ func (s *Service) History(ctx context.Context, req *gatehousev1.HistoryRequest) 
 	return &gatehousev1.HistoryResponse{Revisions: records}, nil
 }
 
-// Explain implements AdminService: one access, decided by the code that enforces.
+// Explain implements AdminService: one access, decided by the code that enforces. A denial is an answer, not an error.
 func (s *Service) Explain(ctx context.Context, req *gatehousev1.ExplainRequest) (*gatehousev1.ExplainResponse, error) {
 	r, err := s.load(ctx, req.GetRevision())
 	if err != nil {
@@ -110,7 +111,8 @@ func (s *Service) Explain(ctx context.Context, req *gatehousev1.ExplainRequest) 
 	return res, nil
 }
 
-// Fleet implements AdminService: all proxies and where they stand.
+// Fleet implements AdminService: all proxies and where they stand. It reads memory alone, so it answers also while the
+// store does not.
 func (s *Service) Fleet(context.Context, *gatehousev1.FleetRequest) (*gatehousev1.FleetResponse, error) {
 	return &gatehousev1.FleetResponse{Target: s.fleet.Target(), Proxies: s.fleet.Proxies()}, nil
 }

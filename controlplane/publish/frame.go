@@ -26,7 +26,8 @@ type Frame struct {
 	wire mem.BufferSlice
 }
 
-// encode makes the frame of s: a FollowResponse, marshalled once.
+// encode makes the frame of s: a FollowResponse, marshalled once. It is the only place where a snapshot is encoded for the
+// wire; its content inside was encoded when it was resolved, and is copied as it is.
 func encode(s *gatehousev1.Snapshot, now time.Time) (*Frame, error) {
 	m := &gatehousev1.FollowResponse{Message: &gatehousev1.FollowResponse_Snapshot{Snapshot: s}}
 	b, err := proto.Marshal(m)
@@ -42,7 +43,8 @@ func encode(s *gatehousev1.Snapshot, now time.Time) (*Frame, error) {
 	}, nil
 }
 
-// codec passes a *Frame through as the bytes it already is.
+// codec passes a *Frame through as the bytes it already is. gRPC compression must stay off with it, since that would be
+// done anew for each stream.
 type codec struct{ encoding.CodecV2 }
 
 // Codec returns the codec that a gRPC server needs for SendMsg to take a *Frame; all other messages are plain protobuf.

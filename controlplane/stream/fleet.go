@@ -132,7 +132,7 @@ func (f *Fleet) join(h *gatehousev1.Hello) (*conn, error) {
 	return c, nil
 }
 
-// leave notes that a stream has ended.
+// leave notes that a stream has ended; its proxy is offline from now on, unless a newer stream is there.
 func (f *Fleet) leave(c *conn) {
 	f.update(c, func(m *member) { m.conn = nil })
 }
@@ -142,7 +142,8 @@ func (f *Fleet) acked(c *conn, p *gatehousev1.Position) {
 	f.update(c, func(m *member) { m.serving, m.refused, m.reason = p, nil, "" })
 }
 
-// refused notes what a proxy does not take, and what it goes on with.
+// refused notes what a proxy does not take, and what it goes on with. One refusal is kept: positions come in one order,
+// so an older one can never be the newest again.
 func (f *Fleet) refused(c *conn, k *gatehousev1.Nack) {
 	f.update(c, func(m *member) {
 		m.refused, m.reason = k.GetPosition(), truncate(k.GetReason(), maxReason)
@@ -185,7 +186,7 @@ func (f *Fleet) accepts(c *conn, frame *publish.Frame) bool {
 	return m != nil && m.conn == c && m.objection(frame) == ""
 }
 
-// changedLocked wakes whoever waits in Changed.
+// changedLocked wakes whoever waits in Changed. A closed channel reaches any number of them and keeps none waiting.
 func (f *Fleet) changedLocked() {
 	close(f.changed)
 	f.changed = make(chan struct{})

@@ -101,3 +101,36 @@ func TestChangedClosesWhenAProxyDoes(t *testing.T) {
 	r.connect(hello("p", "b")).snapshot(0)
 	<-changed
 }
+
+// BenchmarkChangeToAcks is one revision on its way to 100 proxies and back, over TCP, without the commit.
+func BenchmarkChangeToAcks(b *testing.B) {
+	const proxies = 100
+	r := start(b, stream.Config{})
+	for i := range proxies {
+		x := r.connect(hello(fmt.Sprintf("p%d", i), "b"))
+		go func() {
+			for {
+				m, err := x.stream.Recv()
+				if err != nil {
+					return
+				}
+				if s := m.GetSnapshot(); s != nil {
+					x.ack(s.GetPosition())
+				}
+			}
+		}()
+	}
+	n := int64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		r.commit(n, 1000)
+		for {
+			changed := r.service.Fleet().Changed()
+			if p := r.service.Fleet().Progress(n, gatehousev1.WaitCondition_WAIT_CONDITION_ACKED); p.GetReached() == proxies {
+				break
+			}
+			<-changed
+		}
+	}
+}

@@ -69,12 +69,12 @@ type Service struct {
 	cfg      Config
 	fleet    *Fleet
 	metrics  *metrics
-	draining chan struct{}
+	draining chan struct{} // closed by Drain
 	drain    sync.Once
 	tasks    sync.WaitGroup // the receivers and senders of all streams
 }
 
-// New makes a service with an empty fleet.
+// New makes a service with an empty fleet. It starts nothing: goroutines come with streams and go with them.
 func New(c Config) *Service {
 	c = c.withDefaults()
 	f := newFleet(c)
@@ -99,6 +99,13 @@ func (s *Service) Drain() {
 func (s *Service) Finish() { s.tasks.Wait() }
 
 // Follow implements SnapshotService: it is the life of one proxy's stream.
+//
+//	hello →                                            join the fleet; an older stream of the same proxy ends
+//	      ← welcome                                    with the newest position
+//	      ← snapshot                                   unless hello named its digest, or it must not be sent
+//	ack, nack, report →                                into the fleet, where operators read it
+//	      ← the next snapshot, or a heartbeat          the newest, once the last one is answered
+//	      ← drain                                      when this side goes away
 func (s *Service) Follow(stream gatehousev1.SnapshotService_FollowServer) error {
 	// A send that is stuck in flow control ends only once this function has returned, so the goroutines are not
 	// waited for here but in Finish. Their context is not the stream's: the receiver must hand over the end of the
