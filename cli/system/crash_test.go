@@ -51,20 +51,27 @@ func TestKilledControlPlaneLosesNothing(t *testing.T) {
 	expectEverywhere(t, proxies, "")
 }
 
-// applyWhileKilling commits revisions one after the other, kills and restarts the control plane meanwhile, and returns
-// the author's message of each acknowledged revision.
-func applyWhileKilling(t *testing.T, c *controlPlane) map[int64]string {
+// adminOf is a client of the control plane that soon finds it again after a restart.
+func adminOf(t *testing.T, c *controlPlane) gatehousev1.AdminServiceClient {
 	t.Helper()
 	conn, err := grpc.NewClient(c.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: time.Second, Backoff: quickBackoff}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
+	return gatehousev1.NewAdminServiceClient(conn)
+}
+
+// applyWhileKilling commits revisions one after the other, kills and restarts the control plane meanwhile, and returns
+// the author's message of each acknowledged revision.
+func applyWhileKilling(t *testing.T, c *controlPlane) map[int64]string {
+	t.Helper()
+	admin := adminOf(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	acked := map[int64]string{}
 	var wg sync.WaitGroup
-	wg.Go(func() { applyUntil(ctx, gatehousev1.NewAdminServiceClient(conn), acked) })
+	wg.Go(func() { applyUntil(ctx, admin, acked) })
 	for range kills {
 		pause(time.Duration(20+rand.IntN(120)) * time.Millisecond)
 		c.kill()
@@ -100,12 +107,7 @@ func marker(message string) *gatehousev1.Object {
 // expectAllThere reads every acknowledged revision back, and every other that the history knows.
 func expectAllThere(t *testing.T, c *controlPlane, acked map[int64]string) {
 	t.Helper()
-	conn, err := grpc.NewClient(c.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	admin := gatehousev1.NewAdminServiceClient(conn)
+	admin := adminOf(t, c)
 	messages := map[int64]string{}
 	for before := int64(0); before != 1; {
 		h, err := admin.History(t.Context(), &gatehousev1.HistoryRequest{Before: before, Limit: 1000})

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
 const (
@@ -19,19 +21,19 @@ func TestNoCallFailsWhilePoliciesSwap(t *testing.T) {
 	c := startControlPlane(t)
 	c.waitReady(t)
 	proxies := startFleet(t, c, 3)
-	servers := demo("demo") + demo("slow")
-	files := []string{
-		manifest(t, servers+policy("a", "{allow: {servers: [demo, slow], tools: {demo: [echo]}}}")),
-		manifest(t, servers+policy("a", "{allow: {servers: [demo, slow], tools: {demo: [add]}}}")),
-	}
-	permitted := map[int64]string{} // :: revision → the demo tool that it allows
 	tools := []string{"echo", "add"}
-	apply := func(i int, args ...string) {
-		var r applied
-		mustGwctl(t, c, &r, append([]string{"apply", "-f", files[i%2]}, args...)...)
-		permitted[r.Revision] = tools[i%2]
+	var r applied
+	mustGwctl(t, c, &r, "apply", "-f", manifest(t, demo("demo")+demo("slow")+policy("a", "{allow: {servers: [demo, slow], tools: {demo: [echo]}}}")),
+		"--wait", "--timeout", "60s")
+	permitted := map[int64]string{r.Revision: tools[0]} // :: revision → the demo tool that it allows
+	admin := adminOf(t, c)
+	apply := func(i int) {
+		r, err := admin.Apply(t.Context(), &gatehousev1.ApplyRequest{Author: "swap", Put: []*gatehousev1.Object{onlyTool(tools[i%2])}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		permitted[r.GetRevision()] = tools[i%2]
 	}
-	apply(0, "--wait", "--timeout", "60s")
 	for _, p := range proxies { // children run before the load begins
 		p.execute("a", "slow", "now", map[string]any{})
 		p.execute("a", "demo", "echo", map[string]any{"message": "x"})
@@ -46,13 +48,19 @@ func TestNoCallFailsWhilePoliciesSwap(t *testing.T) {
 			slow = startSlowCalls(proxies)
 		}
 	}
-	var r applied // the last one removes the server under the slow calls
+	// the last one removes the server under the slow calls
 	mustGwctl(t, c, &r, "delete", "servers/slow", "--wait", "--timeout", "60s")
 	permitted[r.Revision] = tools[swaps%2]
 	slow.expectNormalEnd(t)
 	calls := load.stop(t)
 	checked := expectDecisionsOfTheirRevision(t, proxies, permitted)
 	t.Logf("%d applies, %d calls, %d records of %d revisions checked", swaps, calls, checked, len(permitted))
+}
+
+// onlyTool is a policy that allows one tool of the demo server.
+func onlyTool(name string) *gatehousev1.Object {
+	return &gatehousev1.Object{Name: "a", Spec: &gatehousev1.Object_Policy{Policy: &gatehousev1.Policy{Allow: &gatehousev1.Access{
+		Servers: []string{"demo", "slow"}, Tools: []*gatehousev1.ToolRule{{Server: "demo", Tools: []string{name}}}}}}}
 }
 
 // load is agents that call without pause.

@@ -44,7 +44,7 @@ func killDuringCall(t *testing.T, p *proxy) {
 	}
 	ended := make(chan answer, 1)
 	go func() { ended <- p.execute("a", "demo", "slow", map[string]any{"ms": 30_000}) }()
-	eventually(t, "the call is under way", func() bool { return p.metric(t, "gatehouse_calls_in_flight") > 0 })
+	eventually(t, "the call is under way", func() bool { return p.metric(t, "gatehouse_calls_under_way") > 0 })
 	for _, pid := range children(t, p.cmd.Process.Pid) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}

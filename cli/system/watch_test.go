@@ -132,7 +132,9 @@ func TestOtherObjectsSurviveTheFiles(t *testing.T) {
 	mustGwctl(t, l.c, nil, "apply", "-f", manifest(t, demo("mine")))
 	l.write(t, l.mcpConfig, seedServers(map[string]any{"other": seedDemo()}))
 	eventually(t, "the server of the file is gone and the other stays", func() bool {
-		var got struct{ Items []struct{ Metadata struct{ Name string } } }
+		var got struct {
+			Items []struct{ Metadata struct{ Name string } }
+		}
 		mustGwctl(t, l.c, &got, "get", "servers")
 		var names []string
 		for _, o := range got.Items {
