@@ -65,7 +65,7 @@ func (c cursor) want(f form, name string) bool {
 		return true
 	}
 	hint := ""
-	if f == formText && (c.node.form == formNumber || c.node.form == formBool) {
+	if f == formText && (c.node.form == formNumber || c.node.form == formBool || len(c.node.entries) == 1) { // [a:b] is a mapping
 		hint = "; put it in quotes"
 	}
 	c.complain("must be %s, got %s%s", name, c.node.describe(), hint)

@@ -107,6 +107,10 @@ func (r *yamlReader) checkTokens(tokens token.Tokens) error {
 		switch t.Type {
 		case token.DocumentHeaderType, token.DocumentEndType:
 			return r.errorAt(t, "YAML: put a text that begins with "+t.Value+" in quotes") // real markers are cut out
+		case token.StringType:
+			if strings.HasPrefix(t.Value, `"`) || strings.HasPrefix(t.Value, "'") { // misread, after an empty block text
+				return r.errorAt(t, "YAML: a quoted text is not understood here; is there an empty | or > above it?")
+			}
 		case token.SequenceStartType, token.MappingStartType:
 			flow++
 		case token.SequenceEndType, token.MappingEndType:
@@ -229,12 +233,28 @@ func (r *yamlReader) tagged(v *ast.TagNode, depth int) (*node, error) {
 func (r *yamlReader) list(n *node, v *ast.SequenceNode, depth int) error {
 	for _, value := range v.Values {
 		item, err := r.value(value, depth+1)
+		if err == nil && !v.IsFlowStyle {
+			err = r.checkIndent(value, item, n.line, n.column)
+		}
 		if err != nil {
 			return err
 		}
 		n.items = append(n.items, item)
 	}
 	return nil
+}
+
+// checkIndent refuses a value that stands on a line of its own and not further right than the key or dash it belongs to,
+// except for a list below its key: the parser gives an anchor without a value whatever comes next.
+func (r *yamlReader) checkIndent(v ast.Node, n *node, line, column int) error {
+	at := start(n)
+	if _, isAlias := v.(*ast.AliasNode); isAlias || n.form == formNull || at.line <= line || at.column > column {
+		return nil
+	}
+	if n.form == formList && at.column == column && n.text == "-" {
+		return nil
+	}
+	return Problem{File: r.file, Line: at.line, Column: at.column, Message: "YAML: this must be indented further than what it belongs to"}
 }
 
 // mapping reads the keys and values of a mapping.
@@ -248,6 +268,9 @@ func (r *yamlReader) mapping(n *node, values []*ast.MappingValueNode, depth int)
 			return r.errorAt(pair.Key.GetToken(), "YAML: a key must be a string")
 		}
 		value, err := r.value(pair.Value, depth+1)
+		if err == nil && n.text == ":" {
+			err = r.checkIndent(pair.Value, value, key.line, pair.Key.GetToken().Position.Column)
+		}
 		if err != nil {
 			return err
 		}
