@@ -43,7 +43,7 @@ func newCallCommand(a *app) *cobra.Command {
 			}
 			return a.call(cmd.Context(), toolCall{Agent: as, Server: args[0], Tool: args[1], Args: arguments})
 		},
-		ValidArgsFunction: a.completeNames(config.Servers),
+		ValidArgsFunction: a.completeCall,
 	}
 	cmd.Flags().StringVar(&as, "agent", "", "the agent to act as; without it, the key's only one")
 	_ = cmd.RegisterFlagCompletionFunc("agent", a.completeNames(config.Policies)) // the flag is there
@@ -125,7 +125,7 @@ func (a *app) call(ctx context.Context, c toolCall) error {
 		return fmt.Errorf("reading result: %w", err)
 	}
 	if r.IsError {
-		return fail(codeTool, errors.New(r.text()), "")
+		return fail(codeTool, errors.New(r.complaint()), "")
 	}
 	return a.show(view{data: raw, names: []string{config.Servers + "/" + c.Server + "/" + c.Tool}, people: sentence("%s", r.text())})
 }
@@ -198,6 +198,20 @@ type result struct {
 		Resource json.RawMessage `json:"resource"`
 	} `json:"content"`
 	Structured json.RawMessage `json:"structuredContent"`
+}
+
+// complaint is why a call failed: the gateway's code and message, or what the tool said.
+func (r *result) complaint() string {
+	var refusal struct {
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(r.Structured, &refusal) == nil && refusal.Error.Code != "" {
+		return refusal.Error.Code + ": " + refusal.Error.Message
+	}
+	return r.text()
 }
 
 // text is the result for people: texts as they are, one line for what cannot be shown.

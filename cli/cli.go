@@ -45,6 +45,7 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:               "gwctl",
 		Short:             "operate Gatehouse, an MCP gateway",
+		Version:           a.version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: a.start,

@@ -32,13 +32,37 @@ func (a *app) listObjects(cmd *cobra.Command, kind string) []*gatehousev1.Object
 	return resp.GetObjects()
 }
 
-// completeNames offers the names of one kind, for one argument or a flag.
-func (a *app) completeNames(kind string) completion {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		var out []string
-		if len(args) > 0 && cmd.ValidArgsFunction != nil {
+// completeFirst offers the names of one kind for the first argument, and nothing for further ones.
+func (a *app) completeFirst(kind string) completion {
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		return a.completeNames(kind)(cmd, args, toComplete)
+	}
+}
+
+// completeCall offers servers, then the tools that proxies have seen there.
+func (a *app) completeCall(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return a.completeFirst(config.Servers)(cmd, args, toComplete)
+	}
+	if a.flagsFromEnv(cmd) != nil || a.flagsFromContext(cmd) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionBudget)
+	defer cancel()
+	fleet, err := a.fleet(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return fleet.tools(args[0]), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeNames offers the names of one kind.
+func (a *app) completeNames(kind string) completion {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var out []string
 		for _, o := range a.listObjects(cmd, kind) {
 			out = append(out, o.GetName())
 		}

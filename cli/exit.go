@@ -140,12 +140,21 @@ func failureOfStatus(s *status.Status, err error) *failure {
 	case codes.Unauthenticated, codes.PermissionDenied:
 		return fail(codeUnauthenticated, err, "")
 	case codes.Unavailable, codes.DeadlineExceeded:
-		return fail(codeUnreachable, err, "start one with `gwctl up` or gwcontrol, or name another with --control-plane")
+		return fail(codeUnreachable, fmt.Errorf("reaching the control plane: %s", dialling(err)), "start one with `gwctl up` or gwcontrol, or name another with --control-plane")
 	case codes.NotFound, codes.OutOfRange, codes.FailedPrecondition:
 		return fail(codeUsage, err, "")
 	default:
 		return fail(codeInternal, err, "")
 	}
+}
+
+// dialling is what the operating system said about a connection, without the layers that gRPC puts around it.
+func dialling(err error) string {
+	_, cause, ok := strings.Cut(err.Error(), "dial tcp ")
+	if !ok {
+		return err.Error()
+	}
+	return strings.TrimSuffix(cause, `"`)
 }
 
 // violations reads the fields that a refusal names: "servers/everything#spec.stdio.command".

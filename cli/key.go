@@ -122,7 +122,7 @@ func newKeyRevokeCommand(a *app) *cobra.Command {
 		Short:             "take an API key out of service",
 		Long:              "revoke deletes the key's object. With --wait it returns when no connected proxy accepts the key any more.",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeNames(config.Credentials),
+		ValidArgsFunction: a.completeFirst(config.Credentials),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := trimKind(args[0], config.Credentials)
 			return a.commit(cmd.Context(), &gatehousev1.ApplyRequest{

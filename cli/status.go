@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -159,6 +160,20 @@ func (f *fleet) names() []string {
 		out = append(out, kindProxies+"/"+p.ID)
 	}
 	return out
+}
+
+// tools are the names that proxies have seen in a server's catalogue, sorted.
+func (f *fleet) tools(server string) []string {
+	seen := make(map[string]bool)
+	for _, p := range f.Proxies {
+		for _, s := range p.servers {
+			for _, tool := range s.GetTools() {
+				seen[tool] = seen[tool] || s.GetServer() == server
+			}
+		}
+	}
+	maps.DeleteFunc(seen, func(_ string, here bool) bool { return !here })
+	return sortedKeys(seen)
 }
 
 // key is equal for two fleets that look the same to a person who watches: the time last heard is left out.

@@ -1,16 +1,18 @@
 package cli
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-mcp/gatehouse/cli/up"
+	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
 )
 
 // defaultDataDir is where `gwctl up` keeps everything.
@@ -78,9 +80,6 @@ func (a *app) completeUp(c *up.Config) error {
 	c.Version, c.Stdin, c.Notes = a.version(), a.io.Stdin, a.io.Stderr
 	c.Logger = slog.New(slog.NewTextHandler(a.io.Stderr, &slog.HandlerOptions{Level: level}))
 	c.Environ = a.upstreamEnviron
-	if c.Auth == "none" {
-		a.warn("--auth none: every program on this machine may act as any agent")
-	}
 	return nil
 }
 
@@ -95,10 +94,13 @@ func (a *app) upstreamEnviron(name string) (string, bool) {
 
 // upFailure adds what to do where that is not plain from the error.
 func upFailure(err error) error {
-	if err == nil {
-		return nil
+	switch {
+	case errors.Is(err, store.ErrInUse):
+		return fail(codeInternal, err, "stop that one, use another --data-dir, or reach it with `gwctl stdio --gateway URL`")
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fail(codeInternal, err, "--listen, --control-listen and --admin-listen name other addresses; port 0 lets the system choose")
 	}
-	return fmt.Errorf("running gatehouse: %w", err)
+	return err
 }
 
 // banner is what a person needs to go on from here. Exactly one line begins with "curl ".
@@ -152,24 +154,18 @@ func addLine(r up.Ready) string {
 
 // curlLine is one call that works as printed: the demo server's echo, else a list of the first agent's servers.
 func curlLine(r up.Ready) string {
-	call := map[string]any{"name": "list_servers", "arguments": map[string]any{}}
+	params := `{"name":"list_servers"}`
 	switch {
 	case r.Quickstart:
-		call = map[string]any{"name": "execute_tool", "arguments": map[string]any{
-			"agent_id": "researcher", "server": "demo", "tool": "echo", "args": map[string]any{"message": "hello"},
-		}}
+		params = `{"name":"execute_tool","arguments":{"agent_id":"researcher","server":"demo","tool":"echo","args":{"message":"hello"}}}`
 	case len(r.Agents) > 0:
-		call["arguments"] = map[string]any{"agent_id": r.Agents[0]}
-	}
-	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
-	if err != nil {
-		return "" // strings and maps of them always encode
+		params = `{"name":"list_servers","arguments":{"agent_id":"` + r.Agents[0] + `"}}` // an agent's id needs no escapes
 	}
 	line := "curl -sS " + r.Gateway + " -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream'"
 	if r.KeyFile != "" {
 		line += " -H " + header(r)
 	}
-	return line + " -d " + quote(string(body))
+	return line + " -d " + quote(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":`+params+`}`)
 }
 
 // quote makes one word for a shell.

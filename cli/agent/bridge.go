@@ -46,7 +46,7 @@ func (c *Client) Bridge(ctx context.Context, in io.Reader, out io.Writer) error 
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		case err := <-ended:
 			b.calls.Wait()
 			return errors.Join(err, b.endSession(ctx))
@@ -124,6 +124,9 @@ func (b *bridge) relay(resp *http.Response, m mcp.Message) error {
 	err := messages(resp, func(message []byte) error {
 		answer, err := mcp.ScanMessage(message)
 		if err != nil {
+			return b.refuse(m.ID, mcp.CodeInternalError, refusalText(resp.StatusCode, message))
+		}
+		if answer.Kind == mcp.Response && answer.ID == nil { // refused before the id was read
 			return b.refuse(m.ID, mcp.CodeInternalError, refusalText(resp.StatusCode, message))
 		}
 		if m.Method == "initialize" && answer.Result != nil {

@@ -31,8 +31,8 @@ type key struct {
 	given bool // the store has had its credential since this run began
 }
 
-// loadKey reads the key of an earlier run, or makes one. The file is for its owner alone.
-func loadKey(dir string) (*key, error) {
+// loadKey reads the key of an earlier run, or makes one if it is needed. The file is for its owner alone.
+func loadKey(dir string, needed bool) (*key, error) {
 	k := &key{file: filepath.Join(dir, "key")}
 	data, err := os.ReadFile(k.file)
 	switch {
@@ -41,6 +41,8 @@ func loadKey(dir string) (*key, error) {
 		return k, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("reading key: %w", err)
+	case !needed:
+		return nil, nil
 	}
 	return k, k.renew()
 }

@@ -79,34 +79,58 @@ func (ss sources) paths() []string {
 // read loads every source. One that is wrong keeps what it held before, and its problems are in the error; the set is the
 // union of all, nil where a source has never been in order.
 func (ss sources) read() (*manifest.Set, error) {
-	var errs []error
+	var wrong trouble
 	next := make([]*manifest.Set, len(ss))
 	for i, s := range ss {
 		set, err := s.check()
 		if err != nil {
-			errs = append(errs, err)
+			wrong.add(err)
 			set = s.good
 		}
 		next[i] = set
 	}
-	return ss.accept(next, errs)
+	return ss.accept(next, &wrong)
+}
+
+// trouble collects what is wrong with several sources: problems in one list, and what kept a file from being read.
+type trouble struct {
+	problems manifest.Problems
+	others   []error
+}
+
+func (t *trouble) add(err error) {
+	var problems manifest.Problems
+	if errors.As(err, &problems) {
+		t.problems = append(t.problems, problems...)
+		return
+	}
+	t.others = append(t.others, err)
+}
+
+// err is all of it, nil where there is none.
+func (t *trouble) err() error {
+	if len(t.problems) == 0 {
+		return errors.Join(t.others...)
+	}
+	return errors.Join(append(t.others, t.problems)...)
 }
 
 // accept joins what the sources hold and, if that makes sense together, keeps it.
-func (ss sources) accept(next []*manifest.Set, errs []error) (*manifest.Set, error) {
+func (ss sources) accept(next []*manifest.Set, wrong *trouble) (*manifest.Set, error) {
 	for _, set := range next {
 		if set == nil {
-			return nil, errors.Join(errs...)
+			return nil, wrong.err()
 		}
 	}
 	all, err := manifest.Join(next...)
 	if err != nil {
-		return nil, errors.Join(append(errs, err)...)
+		wrong.add(err)
+		return nil, wrong.err()
 	}
 	for i, s := range ss {
 		s.good = next[i]
 	}
-	return all, errors.Join(errs...)
+	return all, wrong.err()
 }
 
 // check loads a source and asks the control plane's own rules what they make of it, so that what is wrong in one source

@@ -21,15 +21,15 @@ const applyTimeout = 10 * time.Second
 type syncer struct {
 	client  gatehousev1.AdminServiceClient
 	sources sources
-	key     *key // nil with --auth none
+	key     *key // nil with --auth none, unless an earlier run made one
 	notes   io.Writer
 }
 
 // applied is what one apply came to.
 type applied struct {
-	revision int64
-	servers  []string
-	agents   []string
+	resp    *gatehousev1.ApplyResponse
+	servers []string
+	agents  []string
 }
 
 // apply makes the configuration what the set says. Objects of owner "up" that it does not hold go; all others stay.
@@ -55,8 +55,8 @@ func (s *syncer) apply(ctx context.Context, set *manifest.Set, message string) (
 	if err != nil {
 		return nil, located(set, err)
 	}
-	out.revision = resp.GetRevision()
-	s.tell(set, resp)
+	out.resp = resp
+	s.warn(set, resp)
 	return out, nil
 }
 
@@ -77,22 +77,26 @@ func (s *syncer) withKey(ctx context.Context, objects []*gatehousev1.Object, age
 	return append(objects[:len(objects):len(objects)], o), nil
 }
 
-// tell writes what changed, and what deserves a look.
-func (s *syncer) tell(set *manifest.Set, resp *gatehousev1.ApplyResponse) {
-	if resp.GetOutcome() == gatehousev1.Outcome_OUTCOME_COMMITTED {
-		var parts []string
-		for _, c := range resp.GetChanges() {
-			parts = append(parts, strings.ToLower(strings.TrimPrefix(c.GetAction().String(), "ACTION_"))+" "+c.GetObject())
-		}
-		fmt.Fprintf(s.notes, "revision %d: %s\n", resp.GetRevision(), strings.Join(parts, ", "))
-	}
+// warn writes what deserves a look, with its place in the files.
+func (s *syncer) warn(set *manifest.Set, resp *gatehousev1.ApplyResponse) {
 	for _, w := range set.Warnings {
 		fmt.Fprintln(s.notes, "warning:", w.Error())
 	}
 	for _, w := range resp.GetWarnings() {
-		p := set.Locate(w.GetObject(), w.GetField(), w.GetMessage())
-		fmt.Fprintln(s.notes, "warning:", p.Error())
+		fmt.Fprintln(s.notes, "warning:", set.Locate(w.GetObject(), w.GetField(), w.GetMessage()).Error())
 	}
+}
+
+// tell writes what an edit changed.
+func (s *syncer) tell(resp *gatehousev1.ApplyResponse) {
+	if resp.GetOutcome() != gatehousev1.Outcome_OUTCOME_COMMITTED {
+		return
+	}
+	var parts []string
+	for _, c := range resp.GetChanges() {
+		parts = append(parts, strings.ToLower(strings.TrimPrefix(c.GetAction().String(), "ACTION_"))+" "+c.GetObject())
+	}
+	fmt.Fprintf(s.notes, "revision %d: %s\n", resp.GetRevision(), strings.Join(parts, ", "))
 }
 
 // reload reads the files again. What is wrong in one source is told, and the others go on without it.
@@ -104,7 +108,11 @@ func (s *syncer) reload(ctx context.Context) {
 	if set == nil {
 		return
 	}
-	if _, err := s.apply(ctx, set, "files changed"); err != nil && ctx.Err() == nil {
+	done, err := s.apply(ctx, set, "files changed")
+	switch {
+	case err == nil:
+		s.tell(done.resp)
+	case ctx.Err() == nil:
 		fmt.Fprintf(s.notes, "%v\nthe running configuration stays\n", err)
 	}
 }

@@ -105,6 +105,9 @@ func Run(ctx context.Context, c Config) error {
 	return errors.Join(err, r.planes.conn.Close(), control.end(), r.forget())
 }
 
+// authNone is the Auth that asks for no key.
+const authNone = "none"
+
 // run is one run, opened.
 type run struct {
 	config Config
@@ -126,10 +129,8 @@ func open(c Config) (*run, error) {
 		return nil, err
 	}
 	s := &syncer{client: gatehousev1.NewAdminServiceClient(p.conn), sources: ss, notes: c.Notes}
-	if c.Auth != "none" {
-		if s.key, err = loadKey(c.DataDir); err != nil {
-			return nil, errors.Join(err, p.release())
-		}
+	if s.key, err = loadKey(c.DataDir, c.Auth != authNone); err != nil {
+		return nil, errors.Join(err, p.release())
 	}
 	return &run{config: c, sync: s, planes: p}, nil
 }
@@ -156,10 +157,20 @@ func (r *run) serve(ctx context.Context, startGateway func()) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	follow := begin(ctx, func() {}, func(ctx context.Context) error {
-		return watch.run(ctx, hangup, func() { r.sync.reload(ctx) })
+		return watch.run(ctx, hangup, func(asked bool) { r.again(ctx, asked) })
 	})
 	err = r.beside(ctx)
 	return errors.Join(err, follow.end())
+}
+
+// again reads the files again; whoever asked for it by a signal may have moved the audit log away as well.
+func (r *run) again(ctx context.Context, asked bool) {
+	if asked {
+		if err := r.planes.data.Reopen(); err != nil {
+			fmt.Fprintln(r.config.Notes, err)
+		}
+	}
+	r.sync.reload(ctx)
 }
 
 // beside runs Serve, or waits.
@@ -190,11 +201,11 @@ func (r *run) first(ctx context.Context) (Ready, error) {
 	slices.Sort(done.agents)
 	ready := Ready{
 		Gateway: "http://" + r.planes.data.Addr() + "/mcp", ControlPlane: r.planes.control.Addr(), Admin: r.planes.data.AdminAddr(),
-		ControlAdmin: r.planes.control.AdminAddr(), Revision: done.revision, Servers: done.servers, Agents: done.agents,
+		ControlAdmin: r.planes.control.AdminAddr(), Revision: done.resp.GetRevision(), Servers: done.servers, Agents: done.agents,
 		Watched: r.sync.sources.paths(),
 	}
 	ready.Quickstart = len(ready.Watched) == 0 && len(r.config.Files) == 0
-	if k := r.sync.key; k != nil && k.given {
+	if k := r.sync.key; k != nil && k.given && r.config.Auth != authNone {
 		if ready.KeyFile, err = filepath.Abs(k.file); err != nil {
 			return Ready{}, fmt.Errorf("naming key file: %w", err)
 		}

@@ -40,8 +40,8 @@ func newWatcher(paths []string) (*watcher, error) {
 	return w, nil
 }
 
-// run calls changed after each change of the files, and for each signal to read them anyway, until ctx ends.
-func (w *watcher) run(ctx context.Context, again <-chan os.Signal, changed func()) error {
+// run calls changed after each change of the files, and after each signal whether they changed or not, until ctx ends.
+func (w *watcher) run(ctx context.Context, signals <-chan os.Signal, changed func(asked bool)) error {
 	tick := time.NewTicker(glance)
 	defer tick.Stop()
 	settled := time.NewTimer(settleTime)
@@ -61,8 +61,11 @@ func (w *watcher) run(ctx context.Context, again <-chan os.Signal, changed func(
 		case <-tick.C:
 		case <-settled.C:
 			waiting = false
-		case <-again:
-			w.last = ""
+		case <-signals:
+			w.arm()
+			w.last = w.state()
+			changed(true)
+			continue
 		}
 		w.look(changed)
 	}
@@ -70,14 +73,14 @@ func (w *watcher) run(ctx context.Context, again <-chan os.Signal, changed func(
 
 // look compares the files with how they last were. A new state is remembered before it is told: what changes meanwhile is
 // then a new one.
-func (w *watcher) look(changed func()) {
+func (w *watcher) look(changed func(asked bool)) {
 	w.arm()
 	now := w.state()
 	if now == w.last {
 		return
 	}
 	w.last = now
-	changed()
+	changed(false)
 }
 
 // arm watches the folders of the paths and of what they lead to. Links may lead elsewhere since the last time.
