@@ -1,11 +1,13 @@
 package upstream_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
@@ -13,7 +15,8 @@ import (
 
 // benchmark performs calls of one tool from one caller, and from 16.
 func benchmark(b *testing.B, u *upstream.Upstream, name string) {
-	ctx := b.Context()
+	ctx, cancel := context.WithTimeout(b.Context(), time.Hour) // calls come with a deadline
+	defer cancel()
 	c := tool(name)
 	once := func() error {
 		reply, err := u.Call(ctx, c)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -16,6 +17,15 @@ const keptBytes = 1 << 20
 type buffer struct {
 	b    []byte
 	free func() // made once for each buffer, so that handing it out in a reply costs no closure
+}
+
+// add appends a part of a message whose length is not known. It doubles the memory where there is too little: append
+// grows big slices by a quarter at a time, which for a message of megabytes allocates several times its size.
+func (b *buffer) add(part []byte) {
+	if free := cap(b.b) - len(b.b); free < len(part) {
+		b.b = slices.Grow(b.b, max(len(part), cap(b.b)))
+	}
+	b.b = append(b.b, part...)
 }
 
 // memory recycles what a call needs: buffers and channels for one answer.
@@ -98,12 +108,12 @@ func (r *lineReader) next() (*buffer, error) {
 	for {
 		part, err := r.in.ReadSlice('\n')
 		if len(buf.b)+len(part) > r.limit {
-			head := append(buf.b, part[:min(len(part), edgeBytes)]...)
-			head = bytes.Clone(head[:min(len(head), edgeBytes)])
+			buf.b = append(buf.b, part[:min(len(part), edgeBytes)]...)
+			head := bytes.Clone(buf.b[:min(len(buf.b), edgeBytes)])
 			buf.free()
 			return nil, r.skip(head, part, err)
 		}
-		buf.b = append(buf.b, part...)
+		buf.add(part)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue

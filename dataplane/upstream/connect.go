@@ -266,8 +266,7 @@ func refusedProbe(e *mcp.Error) error {
 // legacyEvidence says whether a probe that went wrong is a reason to try initialize. A server that is down, overloaded
 // or wants other credentials says nothing about its era.
 func legacyEvidence(err error) bool {
-	var status *statusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*statusError](err); ok {
 		return status.legacyEvidence()
 	}
 	return errors.Is(err, errLegacy) || errors.Is(err, mcp.ErrInvalidResponse)

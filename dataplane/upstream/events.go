@@ -122,6 +122,6 @@ func (r *eventReader) add(ev *event, part []byte) error {
 	if len(ev.data.b)+len(part) > r.limit {
 		return fmt.Errorf("reading event: %w", errTooBig)
 	}
-	ev.data.b = append(ev.data.b, part...)
+	ev.data.add(part)
 	return nil
 }

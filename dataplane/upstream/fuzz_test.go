@@ -63,7 +63,7 @@ func plainEvents(stream string) (events []upstream.Event) {
 
 func FuzzEvents(f *testing.F) {
 	for _, s := range []string{
-		"data: a\n\n", "event: x\r\ndata:a\r\ndata:  b\r\n\r\n", ": c\nid: 7\nretry: 5\ndata\n\ndata:\ndata:\n\n", "data: cut",
+		"data: a\n\n", "event: x\r\ndata:a\r\ndata:  b\r\n\r\n", ": c\nid: 7\nretry: 5\ndata\n\ndata:\n" + "data:\n\n", "data: cut",
 		"data: " + strings.Repeat("x", 9000) + "\ndata: y\n\n", "\n\n", "datax: 1\n\n", "event: e\n\ndata: 1\n\n",
 		":" + strings.Repeat("c", 20000) + "\ndata: z\n\n",
 	} {

@@ -219,7 +219,7 @@ func (c *httpConn) drain(body io.ReadCloser) {
 		body.Close()
 	})
 	defer timer.Stop()
-	io.Copy(io.Discard, io.LimitReader(body, 4<<10)) // an error means that there is no connection to keep
+	_, _ = io.Copy(io.Discard, io.LimitReader(body, 4<<10)) // an error means that there is no connection to keep
 }
 
 // resume opens a stream again, after its last event.

@@ -209,7 +209,7 @@ func hanging(modern, stream bool) (w *web, ended *atomic.Int64) {
 	return &web{modern: modern, respond: func(w http.ResponseWriter, r *http.Request, _ request) {
 		if stream {
 			w.Header().Set("Content-Type", "text/event-stream")
-			w.WriteHeader(200)
+			w.WriteHeader(http.StatusOK)
 			w.(http.Flusher).Flush()
 		}
 		<-r.Context().Done()

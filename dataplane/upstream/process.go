@@ -120,8 +120,8 @@ func (p *process) run(started chan<- error) {
 	err = p.reap()
 	p.state = p.describe(err)
 	deadline := time.Now().Add(leftoverTime)
-	p.stdout.SetReadDeadline(deadline) // an error means that it is closed already
-	p.errors.pipe.SetReadDeadline(deadline)
+	_ = p.stdout.SetReadDeadline(deadline) // an error means that it is closed already
+	_ = p.errors.pipe.SetReadDeadline(deadline)
 	<-drained
 }
 
@@ -141,7 +141,7 @@ func (p *process) signal(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
-		syscall.Kill(-p.cmd.Process.Pid, sig) // ESRCH: the group is gone, which is what we want
+		_ = syscall.Kill(-p.cmd.Process.Pid, sig) // ESRCH: the group is gone, which is what we want
 	}
 }
 

@@ -21,7 +21,7 @@ func (p *process) reap() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // ESRCH: nobody else was in it
 	p.reaped = true
 	return p.cmd.Wait() // returns at once: the process has ended
 }

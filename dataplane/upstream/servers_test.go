@@ -113,7 +113,7 @@ func (s *scripted) serve(r request) {
 	case r.Method == "tools/call":
 		go s.call(r)
 	case r.Method == "subscriptions/listen":
-		s.say(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}`)
+		s.sayf(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}`)
 	case r.Method == "notifications/cancelled":
 		s.cancelled(r)
 	case r.Method == "" && r.ID != nil:
@@ -124,9 +124,9 @@ func (s *scripted) serve(r request) {
 func (s *scripted) discover(r request) {
 	switch s.kind {
 	case "modern":
-		s.result(r.ID, `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}`)
+		s.resultf(r.ID, `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}`)
 	case "halfmodern": // answers the probe, yet does not speak the version
-		s.result(r.ID, `{"supportedVersions":["2025-11-25"],"capabilities":{}}`)
+		s.resultf(r.ID, `{"supportedVersions":["2025-11-25"],"capabilities":{}}`)
 	case "silent":
 	case "latemodern":
 		s.stateMu.Lock()
@@ -134,26 +134,26 @@ func (s *scripted) discover(r request) {
 		s.stateMu.Unlock()
 		go func() { // answers only once initialize came
 			<-s.waiting["discover"]
-			s.result(r.ID, `{"supportedVersions":["2026-07-28"],"capabilities":{}}`)
+			s.resultf(r.ID, `{"supportedVersions":["2026-07-28"],"capabilities":{}}`)
 		}()
 	default:
-		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
+		s.sayf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
 	}
 }
 
 func (s *scripted) initialize(r request) {
 	switch s.kind {
 	case "modern":
-		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
+		s.sayf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
 	case "latemodern":
-		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
+		s.sayf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
 		s.stateMu.Lock()
 		close(s.waiting["discover"])
 		s.stateMu.Unlock()
 	case "ancient":
-		s.result(r.ID, `{"protocolVersion":"1999-01-01","capabilities":{},"serverInfo":{"name":"x","version":"1"}}`)
+		s.resultf(r.ID, `{"protocolVersion":"1999-01-01","capabilities":{},"serverInfo":{"name":"x","version":"1"}}`)
 	default:
-		s.result(r.ID, `{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"x","version":"1"}}`)
+		s.resultf(r.ID, `{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"x","version":"1"}}`)
 	}
 }
 
@@ -169,7 +169,7 @@ func (s *scripted) list(r request) {
 		f.Close()
 	}
 	if s.kind == "looping" {
-		s.result(r.ID, `{"tools":[],"nextCursor":"again"}`)
+		s.resultf(r.ID, `{"tools":[],"nextCursor":"again"}`)
 		return
 	}
 	page := 0
@@ -184,7 +184,7 @@ func (s *scripted) list(r request) {
 	if page == 2 {
 		tools, next = fmt.Sprintf(`{"name":"last%d"},{"title":"no name"},{"name":"p0","second":true}`, n), ""
 	}
-	s.result(r.ID, `{"tools":[%s]%s}`, tools, next)
+	s.resultf(r.ID, `{"tools":[%s]%s}`, tools, next)
 }
 
 func (s *scripted) call(r request) {
@@ -194,53 +194,53 @@ func (s *scripted) call(r request) {
 	}
 	json.Unmarshal(r.Params, &p)
 	if result, ok := odd[p.Name]; ok {
-		s.result(r.ID, "%s", result)
+		s.resultf(r.ID, "%s", result)
 		return
 	}
 	switch p.Name {
 	case "params": // what arrived, as text
 		text, _ := json.Marshal(string(r.Params))
-		s.result(r.ID, `{"got":%s}`, text)
+		s.resultf(r.ID, `{"got":%s}`, text)
 	case "pid":
-		s.result(r.ID, `%d`, os.Getpid())
+		s.resultf(r.ID, `%d`, os.Getpid())
 	case "env":
 		text, _ := json.Marshal(os.Environ())
-		s.result(r.ID, "%s", text)
+		s.resultf(r.ID, "%s", text)
 	case "hang":
 		s.hang(r)
 	case "hanging": // how many calls of hang are under way
 		s.stateMu.Lock()
 		n := len(s.waiting)
 		s.stateMu.Unlock()
-		s.result(r.ID, `%d`, n)
+		s.resultf(r.ID, `%d`, n)
 	case "fault":
-		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32099,"message":"custom","data":{"n":9007199254740993}}}`, r.ID)
+		s.sayf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32099,"message":"custom","data":{"n":9007199254740993}}}`, r.ID)
 	case "big":
-		s.result(r.ID, `"%s"`, strings.Repeat("x", 3<<20))
+		s.resultf(r.ID, `"%s"`, strings.Repeat("x", 3<<20))
 	case "biglast": // the id at the end, as the TypeScript SDK writes it
-		s.say(`{"result":"%s","jsonrpc":"2.0","id":%s}`, strings.Repeat("x", 3<<20), r.ID)
+		s.sayf(`{"result":"%s","jsonrpc":"2.0","id":%s}`, strings.Repeat("x", 3<<20), r.ID)
 	case "wrongid":
-		s.say(`{"jsonrpc":"2.0","id":987654321,"result":{}}`)
-		s.say(`{"jsonrpc":"2.0","id":"1","result":{}}`)
-		s.result(r.ID, `"right"`)
+		s.sayf(`{"jsonrpc":"2.0","id":987654321,"result":{}}`)
+		s.sayf(`{"jsonrpc":"2.0","id":"1","result":{}}`)
+		s.resultf(r.ID, `"right"`)
 	case "garbage":
-		s.say(`{"jsonrpc":"2.0","id":%s,"result":{"a":}}`, r.ID)
+		s.sayf(`{"jsonrpc":"2.0","id":%s,"result":{"a":}}`, r.ID)
 	case "chatty":
-		s.say(`Server started!`)
-		s.say(``)
-		s.result(r.ID, `"fine"`)
+		s.sayf(`Server started!`)
+		s.sayf(``)
+		s.resultf(r.ID, `"fine"`)
 	case "ask":
-		s.say(`{"jsonrpc":"2.0","id":"s1","method":"ping"}`)
-		s.say(`{"jsonrpc":"2.0","id":77,"method":"sampling/createMessage","params":{}}`)
+		s.sayf(`{"jsonrpc":"2.0","id":"s1","method":"ping"}`)
+		s.sayf(`{"jsonrpc":"2.0","id":77,"method":"sampling/createMessage","params":{}}`)
 		one, two := <-s.answered, <-s.answered
 		text, _ := json.Marshal([]string{one, two})
-		s.result(r.ID, "%s", text)
+		s.resultf(r.ID, "%s", text)
 	case "change":
 		s.stateMu.Lock()
 		s.tools++
 		s.stateMu.Unlock()
-		s.say(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
-		s.result(r.ID, `"changed"`)
+		s.sayf(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		s.resultf(r.ID, `"changed"`)
 	case "gate": // answers once the file is there
 		for {
 			if _, err := os.Stat(os.Getenv("GATE")); err == nil {
@@ -248,20 +248,20 @@ func (s *scripted) call(r request) {
 			}
 			time.Sleep(2 * time.Millisecond)
 		}
-		s.result(r.ID, `%d`, os.Getpid())
+		s.resultf(r.ID, `%d`, os.Getpid())
 	case "grandchild":
 		cmd := exec.Command("sleep", "1000")
 		cmd.Stdout = os.Stdout
 		if err := cmd.Start(); err != nil {
-			s.result(r.ID, `0`)
+			s.resultf(r.ID, `0`)
 			return
 		}
-		s.result(r.ID, `%d`, cmd.Process.Pid)
+		s.resultf(r.ID, `%d`, cmd.Process.Pid)
 	case "die":
 		fmt.Fprintln(os.Stderr, "about to die of "+os.Getenv("SECRET"))
 		os.Exit(7)
 	default:
-		s.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32602,"message":"unknown tool"}}`, r.ID)
+		s.sayf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32602,"message":"unknown tool"}}`, r.ID)
 	}
 }
 
@@ -271,9 +271,9 @@ func (s *scripted) hang(r request) {
 	s.stateMu.Lock()
 	s.waiting[string(r.ID)] = c
 	s.stateMu.Unlock()
-	s.say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{}}`)
+	s.sayf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{}}`)
 	<-c
-	s.result(r.ID, `"cancelled"`)
+	s.resultf(r.ID, `"cancelled"`)
 }
 
 func (s *scripted) cancelled(r request) {
@@ -292,11 +292,11 @@ func (s *scripted) cancelled(r request) {
 	}
 }
 
-func (s *scripted) result(id json.RawMessage, format string, args ...any) {
-	s.say(`{"jsonrpc":"2.0","id":%s,"result":%s}`, id, fmt.Sprintf(format, args...))
+func (s *scripted) resultf(id json.RawMessage, format string, args ...any) {
+	s.sayf(`{"jsonrpc":"2.0","id":%s,"result":%s}`, id, fmt.Sprintf(format, args...))
 }
 
-func (s *scripted) say(format string, args ...any) {
+func (s *scripted) sayf(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fmt.Fprintf(os.Stdout, format+"\n", args...)

@@ -47,7 +47,9 @@ func TestLineEndsInParamsDoNotBreakFraming(t *testing.T) {
 // sent is what the tool params reports.
 func sent(t *testing.T, result string) string {
 	t.Helper()
-	var r struct{ Got string }
+	var r struct {
+		Got string `json:"got"`
+	}
 	if err := json.Unmarshal([]byte(result), &r); err != nil {
 		t.Fatalf("Unmarshal(%s) = %v", result, err)
 	}

@@ -113,7 +113,8 @@ func (u *Upstream) note(err error) {
 // (MCP 2026-07-28, basic/transports/streamable-http §Custom headers).
 func (u *Upstream) refreshed(ctx context.Context, c *mcp.Call, refused *mcp.Reply) (*mcp.Reply, error) {
 	if _, err := u.Refresh(ctx); err != nil {
-		return refused, nil // the first answer says more
+		u.log.Debug("headers were refused, and so was the catalogue", "reason", err)
+		return refused, nil //nolint:nilerr // the first answer says more
 	}
 	return u.attempt(ctx, c)
 }

@@ -77,7 +77,9 @@ func (s *web) serve(w http.ResponseWriter, r *http.Request, q request) {
 	case q.Method == "tools/call" && s.respond != nil:
 		s.respond(w, r, q)
 	default:
-		var p struct{ Name string }
+		var p struct {
+			Name string `json:"name"`
+		}
 		json.Unmarshal(q.Params, &p)
 		if result, ok := odd[p.Name]; ok {
 			s.result(w, q.ID, result)
