@@ -294,6 +294,29 @@ func TestDrainFinishesCallsUnderWay(t *testing.T) {
 	}
 }
 
+func TestDrainCutsOffCallsThatTakeTooLong(t *testing.T) {
+	control := startControlPlane(t)
+	control.apply(child("everything"), policy("researcher", "everything"))
+	p := startProxy(t, dataplane.Config{ControlPlane: control.addr, Auth: auth.None, DrainTimeout: time.Millisecond})
+	p.waitReady()
+	answers := make(chan answer, 1)
+	go func() {
+		answers <- p.call("", "execute_tool", `{"agent_id":"researcher","server":"everything","tool":"stuck"}`)
+	}()
+	eventually(t, "the call is under way", func() bool {
+		_, body := p.get("/metrics")
+		return strings.Contains(body, "gatehouse_calls_under_way 1")
+	})
+	p.stop()
+	if got := <-answers; got.status != 0 {
+		t.Errorf("answer = %+v, want a connection cut off", got)
+	}
+	text, err := os.ReadFile(filepath.Join(p.dir, "audit.jsonl"))
+	if err != nil || !strings.Contains(string(text), `"tool":"stuck"`) {
+		t.Errorf("audit = %s (%v), want a line for the call that was cut off", text, err)
+	}
+}
+
 func TestStdioServesAfterTheFirstSnapshot(t *testing.T) {
 	control := startControlPlane(t)
 	p := startProxy(t, dataplane.Config{ControlPlane: control.addr})

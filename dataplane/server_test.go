@@ -16,7 +16,7 @@ import (
 const serverEnv = "DATAPLANE_TEST_SERVER"
 
 // serve answers as a simple MCP server of the legacy era would. Its tool echo returns the params it got; its tool slow
-// does so after a moment.
+// does so after a moment; its tool stuck never does.
 func serve() {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
@@ -33,10 +33,14 @@ func serve() {
 		case "initialize":
 			result = `"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"test","version":"1"}}`
 		case "tools/list":
-			result = `"result":{"tools":[{"name":"echo","inputSchema":{"type":"object"}},{"name":"slow","inputSchema":{"type":"object"}}]}`
+			result = `"result":{"tools":[{"name":"echo","inputSchema":{"type":"object"}},{"name":"slow","inputSchema":{"type":"object"}},` +
+				`{"name":"stuck","inputSchema":{"type":"object"}}]}`
 		case "tools/call":
 			if strings.Contains(string(m.Params), `"slow"`) {
 				<-time.After(300 * time.Millisecond)
+			}
+			if strings.Contains(string(m.Params), `"stuck"`) {
+				continue
 			}
 			result = `"result":{"content":[],"params":` + string(m.Params) + `}`
 		}

@@ -120,7 +120,7 @@ func (f *flight) forward(ctx context.Context, u Upstream, x *execution) (*mcp.Re
 		return nil, answer
 	case len(reply.Result) == 0 || reply.Result[0] != '{':
 		reply.Close()
-		return nil, fmt.Errorf("%w: the result is no object", mcp.ErrInvalidResponse)
+		return nil, fmt.Errorf("%w: server %s sent a result that is no object", mcp.ErrInvalidResponse, x.server)
 	}
 	return reply, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
@@ -57,11 +58,16 @@ func fromUpstream(ctx context.Context, server string, err error) error {
 	case errors.Is(err, mcp.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return refuse(mcp.Timeout, fmt.Sprintf("server %q did not answer in time", server))
 	case errors.Is(err, mcp.ErrUnavailable):
-		return refuse(mcp.ServerUnavailable, unavailable(server, err.Error()))
+		return refuse(mcp.ServerUnavailable, plain(err, mcp.ErrUnavailable))
 	case errors.Is(err, mcp.ErrInvalidResponse):
-		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q did not answer as MCP asks: %v", server, err))
+		return refuse(mcp.UpstreamError, plain(err, mcp.ErrInvalidResponse))
 	}
 	return fmt.Errorf("calling server %q: %w", server, err)
+}
+
+// plain is an error without what its code says already. What upstreams put into errors has no values of references in it.
+func plain(err, sentinel error) string {
+	return strings.TrimPrefix(err.Error(), sentinel.Error()+": ")
 }
 
 // fromAnswer carries an upstream's JSON-RPC error to the agent: in words, and whole.

@@ -3,15 +3,25 @@ package main
 // These tests are inside: a command has no public API.
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"io"
 	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // none is an environment without variables.
 func none(string) string { return "" }
@@ -71,6 +81,44 @@ func TestParseRefuses(t *testing.T) {
 	if err := run(t.Context(), []string{"-h"}, none, io.Discard); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("run(-h) = %v, want help", err)
 	}
+}
+
+func TestHangupReopensTheAuditLog(t *testing.T) {
+	hangups := make(chan os.Signal, 8)
+	signal.Notify(hangups, syscall.SIGHUP) // so that one that comes too early does not end the test
+	defer signal.Stop(hangups)
+	dir := t.TempDir()
+	audit := filepath.Join(dir, "audit.jsonl")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	args := []string{"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--state-dir", dir, "--control-plane", "127.0.0.1:1"}
+	go func() { done <- run(ctx, args, none, io.Discard) }()
+	exists := func() bool { _, err := os.Stat(audit); return err == nil }
+	eventually(t, exists)
+	if err := os.Rename(audit, audit+".1"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool {
+		return syscall.Kill(os.Getpid(), syscall.SIGHUP) == nil && exists()
+	})
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("run = %v, want nil", err)
+	}
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 2000 {
+		if holds() {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatal("waited in vain")
 }
 
 func TestRunRefusesToListenOffLoopback(t *testing.T) {
