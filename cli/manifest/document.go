@@ -6,7 +6,7 @@ import (
 )
 
 // document is one document of a file on its way to objects: it collects the problems, and remembers where each field
-// that was visited stands.
+// that was visited stands. It lives as long as the Set, for Locate.
 type document struct {
 	file     string
 	root     *node
@@ -32,7 +32,9 @@ func start(n *node) place {
 	return place{n.line, n.column}
 }
 
-// problem makes a problem of a field's place or, where the field is not there, of the nearest one around it.
+// problem makes a problem of a field's place or, where the field is not there, of the nearest one around it: that a
+// server lacks a command is shown at its stdio. A name may hold dots, so the steps that are cut off need not be whole
+// fields; they lead upwards all the same.
 func (d *document) problem(field, message string) Problem {
 	p := Problem{File: d.file, Field: field, Message: message}
 	for around := field; ; around = around[:max(strings.LastIndexAny(around, ".["), 0)] {
@@ -44,7 +46,8 @@ func (d *document) problem(field, message string) Problem {
 	}
 }
 
-// cursor is one value of a document, and the path that leads to it.
+// cursor is one value of a document, and the path that leads to it. All readers below go on after a problem and return
+// what they can, so that one run finds everything.
 type cursor struct {
 	doc   *document
 	node  *node
@@ -59,7 +62,7 @@ func (c cursor) complain(format string, args ...any) {
 	c.doc.problems = append(c.doc.problems, c.doc.problem(c.field, fmt.Sprintf(format, args...)))
 }
 
-// want checks the type of the value.
+// want checks the type of the value. A bare 8080 or true where text belongs is the commonest slip, and has a remedy.
 func (c cursor) want(f form, name string) bool {
 	if c.node.form == f {
 		return true
@@ -121,12 +124,13 @@ func (c cursor) warnAt(key place, step, message string) {
 	c.doc.warnings = append(c.doc.warnings, c.keyProblem(key, step, message))
 }
 
+// keyProblem is a problem of a key of this mapping; the step leads from the mapping to the key.
 func (c cursor) keyProblem(key place, step, message string) Problem {
 	field := strings.TrimPrefix(c.field+step, ".")
 	return Problem{File: c.doc.file, Line: key.line, Column: key.column, Field: field, Message: message}
 }
 
-// fields maps the names of fields to what reads them.
+// fields maps the names of fields to what reads them. It is the schema: what is not in it is unknown.
 type fields map[string]func(cursor)
 
 // read reads a mapping whose names are fixed, each field by its function, and refuses all others.
@@ -139,6 +143,7 @@ func (c cursor) readLoosely(known fields) {
 	c.readOr(known, func(m member) { c.warnAt(m.key, "."+m.name, "left out: "+unknown(m.name, known)) })
 }
 
+// readOr reads a mapping whose names are fixed, and hands each of the others on.
 func (c cursor) readOr(known fields, otherwise func(member)) {
 	for _, m := range c.members() {
 		if read, ok := known[m.name]; ok {
@@ -149,7 +154,7 @@ func (c cursor) readOr(known fields, otherwise func(member)) {
 	}
 }
 
-// has says whether a mapping has a key.
+// has says whether a mapping has a key; other values have none.
 func (c cursor) has(name string) bool {
 	for _, e := range c.node.entries {
 		if e.key == name {
@@ -159,7 +164,7 @@ func (c cursor) has(name string) bool {
 	return false
 }
 
-// list gives a cursor for each item.
+// list gives a cursor for each item. An item is placed where it stands, behind its dash.
 func (c cursor) list() []cursor {
 	if !c.want(formList, "a list") {
 		return nil
@@ -184,7 +189,7 @@ func (c cursor) boolean() bool {
 	return c.want(formBool, "true or false") && strings.EqualFold(c.node.text, "true")
 }
 
-// texts reads a list of strings.
+// texts reads a list of strings. Items of another type leave a gap, so that the indexes of the others stay right.
 func (c cursor) texts() []string {
 	items := c.list()
 	texts := make([]string, len(items))
@@ -194,7 +199,7 @@ func (c cursor) texts() []string {
 	return texts
 }
 
-// textMap reads a mapping of strings.
+// textMap reads a mapping of strings, such as labels, env and headers.
 func (c cursor) textMap() map[string]string {
 	members := c.members()
 	texts := make(map[string]string, len(members))

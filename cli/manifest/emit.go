@@ -33,7 +33,8 @@ func EncodeYAML(v any) ([]byte, error) {
 	return e.Bytes(), nil
 }
 
-// emitter writes nodes in block style, two spaces a level.
+// emitter writes nodes in block style, two spaces a level. It is our own because the encoders at hand do not keep every
+// string: keys of several lines and tabs come back as something else.
 type emitter struct{ bytes.Buffer }
 
 // isBlock says whether a value takes lines of its own.
@@ -133,6 +134,7 @@ func isPlain(s string) bool {
 			return false
 		}
 	}
+	// Older readers take these for booleans and null; today's would not need quotes around most of them.
 	words := []string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 	return s != "" && !slices.Contains(words, strings.ToLower(s)) &&
 		!strings.Contains(s, ": ") && !strings.HasSuffix(s, ":") && !strings.HasSuffix(s, " ")

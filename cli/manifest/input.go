@@ -28,7 +28,8 @@ type input struct {
 	data []byte
 }
 
-// readAll reads every path in turn; a file that is named twice is read once.
+// readAll reads every path in turn; a file that is named twice, say by itself and by its folder, is read once. All is
+// read before anything is parsed, so that a path that does not exist is told before any other problem.
 func readAll(paths []string, stdin io.Reader) ([]input, error) {
 	var inputs []input
 	seen := make(map[string]bool)
@@ -91,6 +92,7 @@ func isManifest(folder string, entry os.DirEntry) bool {
 	return err != nil || !stat.IsDir() // what cannot be looked at is told when it is read
 }
 
+// isYAML and isJSON go by the name alone.
 func isYAML(file string) bool {
 	ext := strings.ToLower(filepath.Ext(file))
 	return ext == ".yaml" || ext == ".yml"
@@ -101,6 +103,7 @@ func isJSON(file string) bool { return strings.EqualFold(filepath.Ext(file), ".j
 // readInput reads one file, or standard input, up to one byte more than the bound, so that parse can tell.
 func readInput(file string, stdin io.Reader) (input, error) {
 	if file == stdinName {
+		// The zero IO of a test has no standard input; it is empty then.
 		if stdin == nil {
 			stdin = strings.NewReader("")
 		}
@@ -114,11 +117,13 @@ func readInput(file string, stdin io.Reader) (input, error) {
 	return readFrom(file, f)
 }
 
+// readFrom reads without asking for the size first: a pipe has none, and a file may grow meanwhile.
 func readFrom(file string, r io.Reader) (input, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
 	if err != nil {
 		return input{}, fmt.Errorf("reading %s: %w", file, err)
 	}
+	// Editors of one vendor begin files with a byte order mark, which is part of neither format.
 	return input{file: file, data: bytes.TrimPrefix(data, []byte("\ufeff"))}, nil
 }
 
@@ -134,7 +139,8 @@ func (in input) parse() ([]*document, Problems) {
 	return in.parseYAML()
 }
 
-// check refuses what is too large, or is no text at all.
+// check refuses what is too large, or is no text at all. Both formats demand UTF-8; the JSON decoder would put a
+// replacement character in the place of a wrong byte, and the name of a tool would no longer be the name of that tool.
 func (in input) check() *Problem {
 	if len(in.data) > maxBytes {
 		return &Problem{File: in.file, Message: fmt.Sprintf("file is larger than %d MiB", maxBytes>>20)}
@@ -142,7 +148,7 @@ func (in input) check() *Problem {
 	if utf8.Valid(in.data) && bytes.IndexByte(in.data, 0) < 0 {
 		return nil
 	}
-	at := 0
+	at := 0 // of the first byte that is at fault
 	for at < len(in.data) && in.data[at] != 0 {
 		r, size := utf8.DecodeRune(in.data[at:])
 		if r == utf8.RuneError && size == 1 {

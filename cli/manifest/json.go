@@ -19,6 +19,7 @@ type jsonReader struct {
 	offset, line, column int
 }
 
+// newJSONReader reads at most so many values. Numbers stay as written.
 func newJSONReader(in input, nodes int) *jsonReader {
 	r := &jsonReader{in: in, dec: json.NewDecoder(bytes.NewReader(in.data)), budget: budget{nodes}, line: 1, column: 1}
 	r.dec.UseNumber()
@@ -75,7 +76,8 @@ func (in input) jsonProblem(err error) Problem {
 	}
 }
 
-// value reads one value with all that is in it.
+// value reads one value with all that is in it. Depth is bounded here and not by the decoder, which allows ten thousand
+// levels.
 func (r *jsonReader) value(depth int) (*node, error) {
 	n, token, err := r.next()
 	if err != nil {
@@ -106,12 +108,13 @@ func (r *jsonReader) next() (*node, json.Token, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// White space, commas and colons: the decoder has accepted them, they only have to be stepped over.
 	skip := len(r.in.data[before:]) - len(bytes.TrimLeft(r.in.data[before:], " \t\r\n,:"))
 	r.advance(before + skip)
 	return &node{line: r.line, column: r.column}, token, nil
 }
 
-// advance moves the known place on to an offset.
+// advance moves the known place on to an offset. Counting on from the last place keeps a file of one long line linear.
 func (r *jsonReader) advance(offset int) {
 	for _, c := range string(r.in.data[r.offset:offset]) {
 		r.column++
@@ -122,7 +125,7 @@ func (r *jsonReader) advance(offset int) {
 	r.offset = offset
 }
 
-// collection reads what is between two brackets, and the closing one.
+// collection reads what is between two brackets, and the closing one. The syntax was checked before, so brackets match.
 func (r *jsonReader) collection(n *node, open json.Delim, depth int) error {
 	n.form = formMap
 	if open == '[' {

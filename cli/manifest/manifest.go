@@ -1,10 +1,3 @@
-// Package manifest turns the files that operators write into configuration objects, and objects back into manifests. It
-// reads manifests in YAML and JSON and the seed's two files (.mcp.json and the rules file), and knows the line and column
-// of every field.
-//
-// It refuses what it does not understand, all of it at once: unknown fields, duplicate keys, wrong types, null, two
-// objects of one name, and input beyond its bounds. It resolves nothing: ${VAR} stays as written. Whether an object makes
-// sense is not decided here but by controlplane/config, whose complaints Set.Locate leads back to the file.
 package manifest
 
 import (
@@ -22,10 +15,12 @@ type Set struct {
 	// Warnings are about input that has no meaning here and was left out.
 	Warnings Problems
 
+	// sources outlive the reading, so that what the control plane refuses later can be shown at its line.
 	sources map[string]source // :: object reference → where it was read
 }
 
-// source is where one object was read.
+// source is where one object was read. Complaints name fields as manifests do; in the seed's files the same field has
+// another path, and an operator must be shown that one.
 type source struct {
 	doc       *document
 	translate func(field string) string // from the manifest's path to the path in this kind of file
@@ -38,6 +33,7 @@ func Load(paths []string, stdin io.Reader) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Files are told apart in the problems, and within a file problems stand as a reader meets them.
 	set, problems := &Set{}, Problems(nil)
 	for _, in := range inputs {
 		docs, bad := in.parse()
@@ -74,7 +70,8 @@ func (s *Set) Locate(object, field, message string) Problem {
 	return src.doc.problem(src.translate(field), message)
 }
 
-// add takes an object in, unless one of that reference is there already.
+// add takes an object in, unless one of that reference is there already. The second is at fault, not the first: whoever
+// adds a file to a folder finds the problem in the new file.
 func (s *Set) add(o *gatehousev1.Object, src source) Problems {
 	ref := config.Ref(o)
 	if first, ok := s.sources[ref]; ok {
@@ -90,7 +87,8 @@ func (s *Set) add(o *gatehousev1.Object, src source) Problems {
 	return nil
 }
 
-// addManifest decodes one document of a manifest and takes its object in.
+// addManifest decodes one document of a manifest and takes its object in. An object that has problems stays out, since a
+// half-read one would be validated for what it lacks.
 func (s *Set) addManifest(doc *document) Problems {
 	o := doc.object()
 	if len(doc.problems) > 0 {

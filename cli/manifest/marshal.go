@@ -10,7 +10,7 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
-// The formats that Marshal writes.
+// The formats that Marshal writes. JSON is indented; several objects are several JSON documents, which Load reads too.
 const (
 	YAML = "yaml"
 	JSON = "json"
@@ -19,17 +19,23 @@ const (
 // Document is an object as its manifest has it, ready for any encoder that knows encoding/json's tags. References and
 // durations are as written; fields that are empty are left out, but for lists whose emptiness means something.
 type Document struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
-	Metadata   metadata `json:"metadata"`
-	Spec       any      `json:"spec"`
+	// APIVersion is gatehouse/v1.
+	APIVersion string `json:"apiVersion"`
+	// Kind is Server, Policy, Settings or Credential.
+	Kind string `json:"kind"`
+	// Metadata names the object.
+	Metadata metadata `json:"metadata"`
+	// Spec is the kind's content. It is there also where it is empty.
+	Spec any `json:"spec"`
 }
 
+// metadata is what every kind has. The owner is not in it: who manages an object is not the operator's to write.
 type metadata struct {
 	Name   string            `json:"name"`
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
+// serverSpec is the spec of a Server. One of the two transports is set in an object that is valid.
 type serverSpec struct {
 	Description    string     `json:"description,omitempty"`
 	Stdio          *stdioSpec `json:"stdio,omitempty"`
@@ -40,40 +46,48 @@ type serverSpec struct {
 	Disabled       bool       `json:"disabled,omitempty"`
 }
 
+// stdioSpec is a server that the proxy runs itself.
 type stdioSpec struct {
 	Command string            `json:"command,omitempty"`
 	Args    []string          `json:"args,omitempty"`
-	Env     map[string]string `json:"env,omitempty"`
+	Env     map[string]string `json:"env,omitempty"` // encoders sort the keys
 	Cwd     string            `json:"cwd,omitempty"`
 }
 
+// httpSpec is a server behind a URL.
 type httpSpec struct {
 	URL       string            `json:"url,omitempty"`
 	Headers   map[string]string `json:"headers,omitempty"`
 	Transport string            `json:"transport,omitempty"`
 }
 
+// policySpec is the spec of a Policy. An empty side is written, an absent one is not: both mean the same, and people
+// get back what they wrote.
 type policySpec struct {
 	Allow *accessSpec `json:"allow,omitempty"`
 	Deny  *accessSpec `json:"deny,omitempty"`
 }
 
+// accessSpec is one side of a policy.
 type accessSpec struct {
 	Servers []string            `json:"servers,omitempty"`
-	Tools   map[string][]string `json:"tools,omitempty"` // an entry with an empty list is a rule
+	Tools   map[string][]string `json:"tools,omitempty"` // a key with an empty list is a rule: it matches nothing
 }
 
+// settingsSpec is the spec of Settings. Absent is not false for the first: it means true.
 type settingsSpec struct {
 	DenyOnMissingAgent *bool  `json:"denyOnMissingAgent,omitempty"`
 	DefaultAgent       string `json:"defaultAgent,omitempty"`
 }
 
+// credentialSpec is the spec of a Credential. It holds the digest of the key and never the key.
 type credentialSpec struct {
 	APIKey  *apiKeySpec `json:"apiKey,omitempty"`
 	Agents  []string    `json:"agents,omitempty"`
 	Expires *time.Time  `json:"expires,omitempty"`
 }
 
+// apiKeySpec is the hashed key.
 type apiKeySpec struct {
 	SHA256 string `json:"sha256,omitempty"`
 }
@@ -132,6 +146,7 @@ func NewDocument(o *gatehousev1.Object) (*Document, error) {
 	return d, nil
 }
 
+// newServerSpec writes session and transport by name, and only where they were chosen.
 func newServerSpec(s *gatehousev1.Server) *serverSpec {
 	spec := &serverSpec{
 		Description:    s.GetDescription(),
@@ -161,10 +176,12 @@ func nameOf(names []string, number int32) string {
 	return names[number]
 }
 
+// newPolicySpec keeps both sides apart.
 func newPolicySpec(p *gatehousev1.Policy) *policySpec {
 	return &policySpec{Allow: newAccessSpec(p.GetAllow()), Deny: newAccessSpec(p.GetDeny())}
 }
 
+// newAccessSpec makes a map of the rules for tools; the keys are unique in an object that is valid.
 func newAccessSpec(a *gatehousev1.Access) *accessSpec {
 	if a == nil {
 		return nil
@@ -179,10 +196,12 @@ func newAccessSpec(a *gatehousev1.Access) *accessSpec {
 	return spec
 }
 
+// newSettingsSpec keeps the difference between absent and false.
 func newSettingsSpec(s *gatehousev1.Settings) *settingsSpec {
 	return &settingsSpec{DenyOnMissingAgent: s.DenyOnMissingAgent, DefaultAgent: s.GetDefaultAgent()}
 }
 
+// newCredentialSpec writes the time in UTC, whatever zone it was given in.
 func newCredentialSpec(c *gatehousev1.Credential) *credentialSpec {
 	spec := &credentialSpec{Agents: c.GetAgents()}
 	if c.GetApiKey() != nil {

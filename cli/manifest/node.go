@@ -2,7 +2,8 @@ package manifest
 
 import "strconv"
 
-// form is the type of a node, the same for YAML and JSON.
+// form is the type of a node, the same for YAML and JSON. Integers and other numbers are one form, since no field of an
+// object is a number: they only occur in messages.
 type form int
 
 const (
@@ -14,17 +15,18 @@ const (
 	formMap
 )
 
-// node is one value of a document, whatever it was written in. Nodes may be shared (a YAML alias), never cyclic.
+// node is one value of a document, whatever it was written in. A tree of nodes shares nothing and has no cycles: what a
+// YAML alias stands for is copied, and counted each time.
 type node struct {
 	form    form
 	text    string  // of text: the value; of a number or a boolean: as written
 	line    int     // from 1
 	column  int     // in characters, from 1
-	items   []*node // of a list
+	items   []*node // of a list, in the order of the file
 	entries []entry // of a map, in the order of the file, duplicates included
 }
 
-// entry is one key of a map.
+// entry is one key of a map. The place is that of the key.
 type entry struct {
 	key    string
 	line   int
@@ -32,7 +34,8 @@ type entry struct {
 	value  *node
 }
 
-// describe names a node in messages: "the number 8080".
+// describe names a node in messages: "the number 8080". Of a string only the beginning is shown; it may be a secret that
+// landed in the wrong field, but then it stands in the operator's own file and goes to the operator's own terminal.
 func (n *node) describe() string {
 	switch n.form {
 	case formText:

@@ -24,7 +24,8 @@ type kind struct {
 	read func(c cursor, o *gatehousev1.Object)
 }
 
-// kinds are all kinds, in the order of a configuration.
+// kinds are all kinds, in the order of a configuration. A new kind is a line here, a reader below, and a document in
+// marshal.go.
 func kinds() []kind {
 	return []kind{
 		{"Server", readServer},
@@ -42,6 +43,7 @@ func (d *document) object() *gatehousev1.Object {
 		return nil
 	}
 	o := &gatehousev1.Object{}
+	// What a spec may hold depends on the kind, which may stand below it.
 	var spec *cursor
 	var k kind
 	top.read(fields{
@@ -87,6 +89,7 @@ func (c cursor) require(names ...string) {
 	}
 }
 
+// readKind finds the kind by its name; the zero kind where there is none, whose spec is then not looked at.
 func readKind(c cursor) kind {
 	all := kinds()
 	names := make([]string, len(all))
@@ -114,6 +117,7 @@ func choose(c cursor, names []string) string {
 	return ""
 }
 
+// readMetadata reads what every kind has. What a name may consist of is for the validation to say.
 func readMetadata(c cursor, o *gatehousev1.Object) {
 	c.read(fields{
 		"name":   func(c cursor) { o.Name = c.text() },
@@ -124,6 +128,8 @@ func readMetadata(c cursor, o *gatehousev1.Object) {
 	}
 }
 
+// readServer reads the spec of a Server. Of two transports the protobuf could keep only one, so this is where both are
+// refused; that there must be one is for the validation.
 func readServer(c cursor, o *gatehousev1.Object) {
 	s := &gatehousev1.Server{}
 	o.Spec = &gatehousev1.Object_Server{Server: s}
@@ -142,6 +148,7 @@ func readServer(c cursor, o *gatehousev1.Object) {
 	}
 }
 
+// readStdio reads a server that is run. References in it are text like any other.
 func readStdio(c cursor) *gatehousev1.Stdio {
 	s := &gatehousev1.Stdio{}
 	c.read(fields{
@@ -153,6 +160,7 @@ func readStdio(c cursor) *gatehousev1.Stdio {
 	return s
 }
 
+// readHTTP reads a server behind a URL.
 func readHTTP(c cursor) *gatehousev1.Http {
 	h := &gatehousev1.Http{}
 	c.read(fields{
@@ -163,11 +171,13 @@ func readHTTP(c cursor) *gatehousev1.Http {
 	return h
 }
 
+// readTransport reads a name of the enum. The empty name of the unspecified value cannot be written.
 func readTransport(c cursor) gatehousev1.HttpTransport {
 	names := transportNames()
 	return gatehousev1.HttpTransport(indexOf(names, choose(c, names[1:])))
 }
 
+// readSession reads who shares a session.
 func readSession(c cursor) gatehousev1.SessionMode {
 	names := sessionNames()
 	return gatehousev1.SessionMode(indexOf(names, choose(c, names[1:])))
@@ -184,6 +194,7 @@ func indexOf(names []string, name string) int32 {
 	return int32(max(slices.Index(names, name), 0))
 }
 
+// readPolicy reads the spec of a Policy. Without allow it allows nothing, so neither side is required.
 func readPolicy(c cursor, o *gatehousev1.Object) {
 	p := &gatehousev1.Policy{}
 	o.Spec = &gatehousev1.Object_Policy{Policy: p}
@@ -198,6 +209,7 @@ func accessFields(p *gatehousev1.Policy) fields {
 	}
 }
 
+// readAccess reads one side of a policy. Names and globs are text here; the policy compiler looks at them.
 func readAccess(c cursor) *gatehousev1.Access {
 	a := &gatehousev1.Access{}
 	c.read(fields{
@@ -207,6 +219,8 @@ func readAccess(c cursor) *gatehousev1.Access {
 	return a
 }
 
+// readTools makes the map of tool rules a list sorted by server: equal policies are equal bytes, in whatever order people
+// write the keys. The tools of one key keep their order, since their indexes are in the paths of rules.
 func readTools(c cursor) []*gatehousev1.ToolRule {
 	var rules []*gatehousev1.ToolRule
 	for _, m := range c.members() {
@@ -216,6 +230,7 @@ func readTools(c cursor) []*gatehousev1.ToolRule {
 	return rules
 }
 
+// readSettings reads the spec of Settings. That the only such object is named default is for the validation.
 func readSettings(c cursor, o *gatehousev1.Object) {
 	s := &gatehousev1.Settings{}
 	o.Spec = &gatehousev1.Object_Settings{Settings: s}
@@ -225,6 +240,7 @@ func readSettings(c cursor, o *gatehousev1.Object) {
 	})
 }
 
+// readCredential reads the spec of a Credential.
 func readCredential(c cursor, o *gatehousev1.Object) {
 	s := &gatehousev1.Credential{}
 	o.Spec = &gatehousev1.Object_Credential{Credential: s}
@@ -238,7 +254,7 @@ func readCredential(c cursor, o *gatehousev1.Object) {
 	})
 }
 
-// readTime reads a moment; nil where it is none.
+// readTime reads a moment; nil where it is none. The years are those that protobuf can hold.
 func readTime(c cursor) *timestamppb.Timestamp {
 	value := c.text()
 	if c.node.form != formText {

@@ -32,7 +32,7 @@ func (p Problem) Error() string {
 	return strings.Join(parts, ": ")
 }
 
-// place is file:line:column, as far as they are known.
+// place is file:line:column, as far as they are known. Editors and terminals make links of this form.
 func (p Problem) place() string {
 	if p.Line == 0 {
 		return p.File
@@ -52,14 +52,15 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sort orders the problems of one file by place.
+// sort orders the problems of one file by place. It is stable, so that two problems of one place keep the order in which
+// they were found.
 func (ps Problems) sort() {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 }
 
-// err is ps as an error, nil where there is no problem.
+// err is ps as an error, nil where there is no problem: an empty Problems in an error would not be nil.
 func (ps Problems) err() error {
 	if len(ps) == 0 {
 		return nil

@@ -40,6 +40,7 @@ func LoadRules(file, defaultAgent string) (*Set, error) {
 		return nil, err
 	}
 	set, top := &Set{}, doc.top()
+	// No settings at all is what a rules file without defaults says: another file may hold them then.
 	settings, inOrder := &gatehousev1.Settings{DefaultAgent: defaultAgent}, top.has("defaults") || defaultAgent != ""
 	top.read(fields{
 		"agents": func(c cursor) {
@@ -132,14 +133,15 @@ func seedPolicyField(base, field string) string {
 	return base
 }
 
-// seedPolicy reads one entry of agents.
+// seedPolicy reads one entry of agents, whose key is the agent's id.
 func seedPolicy(m member) *gatehousev1.Object {
 	p := &gatehousev1.Policy{}
 	m.read(accessFields(p))
 	return &gatehousev1.Object{Name: m.name, Spec: &gatehousev1.Object_Policy{Policy: p}}
 }
 
-// seedServer reads one entry of mcpServers.
+// seedServer reads one entry of mcpServers. Which transport it is, the seed tells by the one of command and url that is
+// there. References are kept: the seed resolved them when it read the file, and a variable that was not set stopped it.
 func seedServer(m member) *gatehousev1.Object {
 	s := &gatehousev1.Server{}
 	stdio, http := &gatehousev1.Stdio{}, &gatehousev1.Http{}

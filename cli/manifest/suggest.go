@@ -16,7 +16,8 @@ func unknown(name string, known fields) string {
 	return fmt.Sprintf("unknown field %q, known here: %s", shorten(name), strings.Join(names, ", "))
 }
 
-// nearest is the name that was probably meant; empty where none is near.
+// nearest is the name that was probably meant; empty where none is near. A wrong guess is worse than none, so the bounds
+// are narrow: "dney" is deny, "comment" is nothing.
 func nearest(name string, names []string) string {
 	best, bestDistance := "", 3
 	for _, candidate := range names {
@@ -32,7 +33,8 @@ func nearest(name string, names []string) string {
 	return best
 }
 
-// plain undoes what differs between snake_case, kebab-case and camelCase.
+// plain undoes what differs between snake_case, kebab-case and camelCase: the seed's files are in the first, manifests in
+// the last, and people carry names from one to the other.
 func plain(name string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
 }
@@ -43,6 +45,7 @@ func distance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return len(a) + len(b)
 	}
+	// Only the last two rows of the table are ever needed.
 	twoBack, back := make([]int, len(b)+1), make([]int, len(b)+1)
 	row := make([]int, len(b)+1)
 	for j := range back {

@@ -14,13 +14,14 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// yamlReader makes nodes of the syntax tree of one YAML document.
+// yamlReader makes nodes of the syntax tree of one YAML document. The parser is goccy/go-yaml's, chosen for its places
+// and for reading "no" as a string; where it errs, this reader refuses the document instead.
 type yamlReader struct {
-	file    string
-	before  int // lines of the file above the document
-	budget  *budget
-	anchors map[string]ast.Node
-	open    []string // anchors whose value is being read
+	file    string              // as given
+	before  int                 // lines of the file above the document
+	budget  *budget             // of the whole file, since documents are cheap to add
+	anchors map[string]ast.Node // :: name → the value it was last given; they end with the document
+	open    []string            // anchors whose value is being read
 }
 
 // parseYAML reads the YAML documents of a file. A mistake in one does not keep the others from being looked at.
@@ -28,6 +29,7 @@ func (in input) parseYAML() ([]*document, Problems) {
 	var docs []*document
 	var problems Problems
 	left := &budget{maxNodes}
+	// Each document has a reader of its own: a mistake in one must not hide those of the others.
 	for _, c := range split(in.data) {
 		r := &yamlReader{file: in.file, before: c.before, budget: left, anchors: make(map[string]ast.Node)}
 		n, err := r.document(c.text)
@@ -75,7 +77,7 @@ func isMarker(line []byte) bool {
 	return len(line) == 3 || strings.IndexByte(" \t\r\n", line[3]) >= 0
 }
 
-// document reads one document; nil where it is empty.
+// document reads one document; nil where it is empty, as behind the last marker of a file or where all of it is comment.
 func (r *yamlReader) document(text string) (*node, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -97,9 +99,11 @@ func (r *yamlReader) document(text string) (*node, error) {
 	return nil, nil
 }
 
-// checkTokens refuses, before the parser recurses into it, what is nested too deep or would take it too long.
+// checkTokens refuses, before the parser recurses into it, what is nested too deep or would take it too long, and what the
+// lexer is known to misread. Nesting by indentation needs no check here: it costs the square of its depth in spaces.
 func (r *yamlReader) checkTokens(tokens token.Tokens) error {
-	flow, keys, line, onLine := 0, 0, 0, 0
+	flow, keys := 0, 0   // open brackets, and keys outside of them
+	line, onLine := 0, 0 // the line, and what opens a level on it without a bracket
 	for _, t := range tokens {
 		if t.Position.Line != line {
 			line, onLine = t.Position.Line, 0
@@ -152,7 +156,8 @@ func (r *yamlReader) errorAt(t *token.Token, message string) Problem {
 	return Problem{File: r.file, Line: r.before + t.Position.Line, Column: t.Position.Column, Message: message}
 }
 
-// value makes a node of a value with all that is in it.
+// value makes a node of a value with all that is in it. What is a number or a boolean is the parser's decision, by the
+// core schema of YAML 1.2; texts in quotes and blocks are strings whatever they look like.
 func (r *yamlReader) value(v ast.Node, depth int) (*node, error) {
 	t := v.GetToken()
 	if depth > maxDepth || !r.budget.take() {
@@ -185,7 +190,8 @@ func (r *yamlReader) value(v ast.Node, depth int) (*node, error) {
 	return n, nil
 }
 
-// indirect makes a node of what stands for another value: an anchor, an alias, a tag.
+// indirect makes a node of what stands for another value: an anchor, an alias, a tag. An alias copies its value anew each
+// time, against the budget, so that nine levels of nine aliases end early. Problems in the copy have the anchor's place.
 func (r *yamlReader) indirect(v ast.Node, depth int) (*node, error) {
 	switch v := v.(type) {
 	case *ast.AnchorNode:
@@ -217,7 +223,8 @@ func (r *yamlReader) named(name string, v ast.Node, depth int) (*node, error) {
 	return r.value(v, depth+1)
 }
 
-// tagged reads a value whose type is written in front of it; only !!str says something that is needed here.
+// tagged reads a value whose type is written in front of it; only !!str says something that is needed here. Null stays
+// null: "!!str" with nothing behind it is more likely a slip than an empty string.
 func (r *yamlReader) tagged(v *ast.TagNode, depth int) (*node, error) {
 	if tag := v.GetToken().Value; tag != "!!str" || v.Value == nil {
 		return nil, r.errorAt(v.GetToken(), "YAML: the tag "+tag+" has no meaning here")
@@ -257,7 +264,8 @@ func (r *yamlReader) checkIndent(v ast.Node, n *node, line, column int) error {
 	return Problem{File: r.file, Line: at.line, Column: at.column, Message: "YAML: this must be indented further than what it belongs to"}
 }
 
-// mapping reads the keys and values of a mapping.
+// mapping reads the keys and values of a mapping. A number as a key is its text, as everywhere in this world: the tools of
+// a server named 12. Duplicates stay in, for the document to complain about with their path.
 func (r *yamlReader) mapping(n *node, values []*ast.MappingValueNode, depth int) error {
 	for _, pair := range values {
 		key, err := r.value(pair.Key, depth+1)
