@@ -36,7 +36,7 @@ func TestWelcomeComesFirstThenTheSnapshot(t *testing.T) {
 
 func TestOneSnapshotIsEncodedOnceForAllStreams(t *testing.T) {
 	const streams = 50
-	r := start(t, stream.Config{})
+	r := start(t, stream.Config{Heartbeat: time.Hour})
 	r.commit(1, 1000)
 	before := r.metric("gatehouse_snapshot_encodes_total")
 	var all []*proxy
@@ -232,7 +232,7 @@ func TestAReplacedProcessStaysOutWhileTheNewerIsThere(t *testing.T) {
 }
 
 func TestDrainAsksProxiesToLeaveAndThenEndsStreams(t *testing.T) {
-	r := start(t, stream.Config{DrainWithin: 30 * time.Millisecond})
+	r := start(t, stream.Config{Heartbeat: time.Hour, DrainWithin: 30 * time.Millisecond})
 	polite, deaf := r.connect(hello("polite", "b")), r.connect(hello("deaf", "b"))
 	polite.snapshot(0)
 	deaf.snapshot(0)
@@ -249,7 +249,7 @@ func TestDrainAsksProxiesToLeaveAndThenEndsStreams(t *testing.T) {
 	if got := status.Code(deaf.end()); got != codes.Unavailable {
 		t.Errorf("end of the deaf = %v, want Unavailable", got)
 	}
-	if got := status.Code(r.connect(hello("late", "b")).end()); got != codes.Unavailable {
+	if got := status.Code(r.open().end()); got != codes.Unavailable {
 		t.Errorf("end of the late = %v, want Unavailable", got)
 	}
 }
@@ -260,7 +260,10 @@ func TestAStreamWithoutHelloIsRefused(t *testing.T) {
 	if got := status.Code(mute.end()); got != codes.DeadlineExceeded {
 		t.Errorf("end of the mute = %v, want DeadlineExceeded", got)
 	}
-	rash := r.open()
+}
+
+func TestAStreamThatDoesNotBeginWithHelloIsRefused(t *testing.T) {
+	rash := start(t, stream.Config{}).open()
 	rash.ack(&gatehousev1.Position{})
 	if got := status.Code(rash.end()); got != codes.InvalidArgument {
 		t.Errorf("end of the rash = %v, want InvalidArgument", got)
