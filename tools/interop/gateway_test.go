@@ -153,8 +153,8 @@ func npmServers(t *testing.T) (servers object, file string) {
 		t.Fatal(err)
 	}
 	return object{
-		"everything": stdioServer(npmServer(t, "server-everything", "stdio"), nil),
-		"filesystem": stdioServer(npmServer(t, "server-filesystem", dir), nil),
+		"everything": stdioServer(npmServer(t, "server-everything", "stdio"), object{}),
+		"filesystem": stdioServer(npmServer(t, "server-filesystem", dir), object{}),
 		"memory":     stdioServer(npmServer(t, "server-memory"), object{"MEMORY_FILE_PATH": filepath.Join(dir, "memory.json")}),
 	}, file
 }
