@@ -3,6 +3,7 @@ package record
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -74,6 +75,7 @@ type Log struct {
 		sync.Mutex // guards below; held while writing, never together with mu
 		w          io.Writer
 		file       *os.File // nil where the lines go to Stdout
+		ended      bool     // Close has closed the file
 	}
 
 	mu      sync.Mutex // guards below
@@ -108,17 +110,44 @@ func (l *Log) Reopen() error {
 		l.out.w = l.config.Stdout
 		return nil
 	}
-	file, err := os.OpenFile(l.config.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	file, err := openFile(l.config.Path)
 	if err != nil {
 		return fmt.Errorf("opening audit log: %w", err)
 	}
 	l.out.Lock()
 	defer l.out.Unlock()
+	if l.out.ended { // too late: nothing would close the new one
+		return file.Close()
+	}
 	if l.out.file != nil {
 		err = l.out.file.Close()
 	}
 	l.out.file, l.out.w = file, file
 	return err
+}
+
+// openFile opens a file to append lines to. What a process that was killed left of a line gets an end of its own, so that
+// it spoils no other.
+func openFile(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	var last [1]byte
+	info, err := file.Stat()
+	if err == nil && (!info.Mode().IsRegular() || info.Size() == 0) {
+		return file, nil // a pipe or a device, or nothing to look at
+	}
+	if err == nil {
+		_, err = file.ReadAt(last[:], info.Size()-1)
+	}
+	if err == nil && last[0] != '\n' {
+		_, err = file.WriteString("\n")
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // Append writes one line, soon. It waits while too many bytes wait already; after Close it does nothing.
@@ -165,12 +194,22 @@ func (l *Log) Close() error {
 	return l.finish()
 }
 
-// finish closes the file once the writer has ended.
+// finish closes the file once the writer has ended. What is lost is said before anything else.
 func (l *Log) finish() error {
-	if lost := l.waiting; lost > 0 { // the writer has ended: nobody else is left
+	l.mu.Lock()
+	lost := l.waiting
+	l.mu.Unlock()
+	err := l.closeFile()
+	if lost > 0 {
 		return fmt.Errorf("closing audit log with %d bytes unwritten: %w", lost, l.Err())
 	}
-	if l.out.file == nil {
+	return err
+}
+
+func (l *Log) closeFile() error {
+	l.out.Lock()
+	defer l.out.Unlock()
+	if l.out.ended = true; l.out.file == nil {
 		return nil
 	}
 	if err := l.out.file.Sync(); err != nil {

@@ -217,6 +217,47 @@ func TestReopenFollowsARotatedFile(t *testing.T) {
 	}
 }
 
+func TestReopenAfterCloseOpensNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := open(t, record.Config{Path: path})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 50 {
+			if err := l.Reopen(); err != nil {
+				t.Errorf("Reopen = %v", err)
+			}
+		}
+	})
+	l.Append(entry())
+	if err := l.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
+	wg.Wait()
+	if text, err := os.ReadFile(path); err != nil || len(lines(t, text)) != 1 {
+		t.Errorf("%q (%v), want one line", text, err)
+	}
+}
+
+func TestOpenEndsALineThatWasLeftUnfinished(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.WriteFile(path, []byte(`{"time":"2026-`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, record.Config{Path: path})
+	l.Append(entry())
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := bytes.Cut(text, []byte("\n"))
+	if len(lines(t, rest)) != 1 {
+		t.Errorf("after the broken line stands %q, want one line", rest)
+	}
+}
+
 func TestOpenNamesTheFileThatDoesNotOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "audit.jsonl")
 	if _, err := record.Open(record.Config{Path: path}); err == nil || !strings.Contains(err.Error(), path) {
