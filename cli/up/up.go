@@ -138,6 +138,9 @@ func open(c Config) (*run, error) {
 // serve brings the configuration in step with the files, starts the gateway on it, and follows edits until ctx ends or
 // Serve does.
 func (r *run) serve(ctx context.Context, startGateway func()) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	watch, err := newWatcher(r.sync.sources.paths())
 	if err != nil {
 		return err
@@ -153,9 +156,6 @@ func (r *run) serve(ctx context.Context, startGateway func()) error {
 	if err := r.announce(ready); err != nil {
 		return errors.Join(err, watch.fs.Close())
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	follow := begin(ctx, func() {}, func(ctx context.Context) error {
 		return watch.run(ctx, hangup, func(asked bool) { r.again(ctx, asked) })
 	})
