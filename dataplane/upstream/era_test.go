@@ -2,12 +2,15 @@ package upstream_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
 func TestEraIsTheServersWhateverItAnswersToTheProbe(t *testing.T) {
@@ -17,6 +20,7 @@ func TestEraIsTheServersWhateverItAnswersToTheProbe(t *testing.T) {
 		"halfmodern": false, // success alone proves nothing
 		"silent":     false,
 		"latemodern": true, // the answer came after the probe's time
+		"touchy":     false,
 	} {
 		u := one(t, upstream.Config{ProbeTimeout: 100 * time.Millisecond}, child(kind))
 		got := sent(t, mustCall(t, u, tool("params")))
@@ -43,5 +47,20 @@ func TestUnknownVersionIsRefused(t *testing.T) {
 	_, err := u.Call(soon(t), tool("empty"))
 	if !errors.Is(err, mcp.ErrUnavailable) || !strings.Contains(err.Error(), "1999-01-01") {
 		t.Errorf("Call = %v, want %v and the version", err, mcp.ErrUnavailable)
+	}
+}
+
+func TestEraOfASilentServerIsRemembered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "probes")
+	s := child("silent")
+	s.GetStdio().Env["PROBES"] = path
+	s.Session = gatehousev1.SessionMode_SESSION_MODE_CALL
+	u := one(t, upstream.Config{ProbeTimeout: 50 * time.Millisecond}, s)
+	for range 4 {
+		mustCall(t, u, tool("empty"))
+	}
+	probes, err := os.ReadFile(path)
+	if err != nil || len(probes) != 1 {
+		t.Errorf("server was probed %d times (%v), want once", len(probes), err)
 	}
 }

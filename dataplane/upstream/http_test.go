@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
 func TestHTTPResultsPassThroughByteForByte(t *testing.T) {
@@ -350,4 +352,76 @@ func TestOlderTransportIsTriedWhereNoneIsNamed(t *testing.T) {
 	if problem := echoes(one(t, upstream.Config{}, remote(serve(t, sse)+"/auto")), soon(t), "hi"); problem != "" {
 		t.Error(problem)
 	}
+}
+
+func TestHeadersThatNoLongerFitAreMadeAnew(t *testing.T) {
+	w := &web{modern: true, page: `{"name":"x","inputSchema":{"type":"object","properties":{"a":{"type":"string"}}}}`}
+	w.respond = func(rw http.ResponseWriter, r *http.Request, q request) {
+		rw.Header().Set("Content-Type", "application/json")
+		if r.Header.Get("Mcp-Param-A") != "1" {
+			rw.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(rw, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32020,"message":"header mismatch"}}`, q.ID)
+			return
+		}
+		fmt.Fprintf(rw, `{"jsonrpc":"2.0","id":%s,"result":"fits"}`, q.ID)
+	}
+	u := one(t, upstream.Config{}, w.start(t))
+	names(t, u)
+	w.mu.Lock()
+	w.page = `{"name":"x","inputSchema":{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"A"}}}}`
+	w.mu.Unlock()
+	eventually(t, "the changed schema is read, at most once a second", func() bool {
+		reply, err := u.Call(soon(t), &mcp.Call{
+			Method: "tools/call", Name: "x", Params: []byte(`{"name":"x","arguments":{"a":"1"}}`),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reply.Close()
+		return string(reply.Result) == `"fits"`
+	})
+}
+
+func TestSessionsOverHTTPIsolate(t *testing.T) {
+	for mode, want := range map[gatehousev1.SessionMode]int{
+		gatehousev1.SessionMode_SESSION_MODE_SHARED:  1,
+		gatehousev1.SessionMode_SESSION_MODE_AGENT:   2,
+		gatehousev1.SessionMode_SESSION_MODE_SESSION: 3,
+		gatehousev1.SessionMode_SESSION_MODE_CALL:    4,
+	} {
+		w := &web{}
+		s := w.start(t)
+		s.Session = mode
+		u := one(t, upstream.Config{}, s)
+		for _, c := range [][2]string{{"a", "1"}, {"a", "1"}, {"a", "2"}, {"b", "1"}} {
+			call := tool("x")
+			call.Agent, call.Session = c[0], c[1]
+			mustCall(t, u, call)
+		}
+		if got := len(w.requests("initialize")); got != want {
+			t.Errorf("%v: %d sessions, want %d", mode, got, want)
+		}
+	}
+}
+
+func TestAbandonedCallsLeaveNothingBehind(t *testing.T) {
+	w, _ := hanging(false, true)
+	p := newPool(t, upstream.Config{})
+	tab := tableOf(t, servers{"s": w.start(t)})
+	p.Prepare(tab)
+	u := p.Upstream(tab.Server("s"))
+	if _, err := u.Tools(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	routines := runtime.NumGoroutine()
+	for range 50 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		if _, err := u.Call(ctx, tool("x")); !errors.Is(err, mcp.ErrTimeout) {
+			t.Errorf("Call = %v, want %v", err, mcp.ErrTimeout)
+		}
+		cancel()
+	}
+	eventually(t, "goroutines are back where they were", func() bool {
+		return runtime.NumGoroutine() <= routines+4 // a TCP connection that is kept has two on each side
+	})
 }

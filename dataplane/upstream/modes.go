@@ -16,8 +16,8 @@ func (u *Upstream) isShared() bool {
 // acquire returns the session for a call; release gives it back. The shared mode takes no lock.
 func (u *Upstream) acquire(c *mcp.Call) (*session, error) {
 	switch {
-	case u.dialer == nil:
-		return nil, fmt.Errorf("%w: server %s", mcp.ErrUnavailable, u.name)
+	case u.absent != "":
+		return nil, u.shutDown()
 	case u.isShared():
 		return u.shared, nil
 	case u.mode == gatehousev1.SessionMode_SESSION_MODE_AGENT:
@@ -60,7 +60,7 @@ func (u *Upstream) keep(o owner) (*session, error) {
 // being closed still have their processes, so as many may wait for that, but not more.
 func (u *Upstream) addLocked(o owner) (*session, error) {
 	if u.closed {
-		return nil, unavailable(u.name, "was shut down")
+		return nil, u.shutDown()
 	}
 	if len(u.open)-u.closing >= u.cfg.MaxSessions {
 		u.endLocked(u.longestIdleLocked())

@@ -121,12 +121,24 @@ func (s *scripted) serve(r request) {
 	}
 }
 
+// count adds one byte to the file that a variable names, if it is set.
+func count(variable string) {
+	if path := os.Getenv(variable); path != "" {
+		f, _ := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		f.WriteString("x")
+		f.Close()
+	}
+}
+
 func (s *scripted) discover(r request) {
+	count("PROBES")
 	switch s.kind {
 	case "modern":
 		s.resultf(r.ID, `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}`)
 	case "halfmodern": // answers the probe, yet does not speak the version
 		s.resultf(r.ID, `{"supportedVersions":["2025-11-25"],"capabilities":{}}`)
+	case "touchy": // ends at the first thing that it does not know
+		os.Exit(9)
 	case "silent":
 	case "latemodern":
 		s.stateMu.Lock()
@@ -163,11 +175,7 @@ func (s *scripted) list(r request) {
 		Cursor *string `json:"cursor"`
 	}
 	json.Unmarshal(r.Params, &p)
-	if path := os.Getenv("LISTS"); path != "" { // one byte for each time that the list is read
-		f, _ := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		f.WriteString("x")
-		f.Close()
-	}
+	count("LISTS")
 	if s.kind == "looping" {
 		s.resultf(r.ID, `{"tools":[],"nextCursor":"again"}`)
 		return

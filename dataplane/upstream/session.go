@@ -117,7 +117,9 @@ func (s *session) run(ctx context.Context, f *flight) {
 		old.close() // it is lost; this waits for what is left of it
 	}
 	c, h, err := s.up.dialer.dial(ctx)
-	s.up.dialled(s, err)
+	if err == nil || ctx.Err() == nil { // a dial that close cut short says nothing about the server
+		s.up.dialled(s, err)
+	}
 	s.land(f, c, h, err)
 	if err != nil {
 		return

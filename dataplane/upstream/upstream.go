@@ -18,14 +18,14 @@ import (
 
 // Upstream is one server, with its sessions and its catalogue.
 type Upstream struct {
-	name     string
-	mode     gatehousev1.SessionMode
-	disabled bool
-	cfg      *Config
-	log      *slog.Logger
-	dialer   *dialer
-	cat      catalogueCache
-	shared   *session // the one session of the shared mode
+	name   string
+	mode   gatehousev1.SessionMode
+	absent string // why there is nothing behind it, if so
+	cfg    *Config
+	log    *slog.Logger
+	dialer *dialer
+	cat    catalogueCache
+	shared *session // the one session of the shared mode
 
 	live    atomic.Int64           // connections that work
 	failure atomic.Pointer[string] // why the last attempt to use the server came to nothing
@@ -40,6 +40,9 @@ type Upstream struct {
 	pause    *backoff.ExponentialBackOff
 	tasks    sync.WaitGroup // sessions being closed, catalogues being read
 }
+
+// disabled is why an operator's switch keeps a server out of service.
+const disabled = "is disabled"
 
 // newUpstream makes the upstream of a server; nothing is opened.
 func newUpstream(p *Pool, s *table.Server) *Upstream {
@@ -124,7 +127,7 @@ func (u *Upstream) mayDial() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
-		return unavailable(u.name, "was shut down")
+		return u.shutDown()
 	}
 	wait := time.Until(u.retryAt)
 	if wait <= 0 {
@@ -183,8 +186,12 @@ type Status struct {
 // Status says how the upstream is doing, as far as is known without asking it.
 func (u *Upstream) Status() Status {
 	st := Status{State: "idle"}
-	if u.disabled {
+	switch u.absent {
+	case "":
+	case disabled:
 		return Status{State: "disabled"}
+	default:
+		return Status{State: "unavailable", Error: u.shutDown().Error()}
 	}
 	if c := u.cat.kept.Load(); c != nil {
 		st.Tools = c.names
@@ -202,19 +209,26 @@ func (u *Upstream) background(task func()) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
-		return unavailable(u.name, "was shut down")
+		return u.shutDown()
 	}
 	u.tasks.Go(task)
 	return nil
 }
 
+// shutDown says why an upstream is of no use for good.
+func (u *Upstream) shutDown() error {
+	if u.absent != "" {
+		return unavailable(u.name, u.absent)
+	}
+	return unavailable(u.name, "was shut down")
+}
+
 // absent is the upstream of a server that is not in service.
 func absent(cfg *Config, s *table.Server) *Upstream {
-	why := " is not in service"
+	u := &Upstream{name: s.Name, absent: "is not in service", cfg: cfg, log: cfg.Logger, closed: true}
 	if s.Spec.GetDisabled() {
-		why = " is disabled"
+		u.absent = disabled
 	}
-	u := &Upstream{name: s.Name + why, disabled: s.Spec.GetDisabled(), cfg: cfg, log: cfg.Logger, closed: true}
 	u.cat.up = u
 	return u
 }

@@ -5,15 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
-	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
 // hello is what a handshake found out, and so how requests are written. The zero value is the time before it. It is never
@@ -41,127 +37,29 @@ func (h *hello) appendRequest(dst []byte, id int64, c *mcp.Call) ([]byte, error)
 	return append(dst, '}'), nil
 }
 
-// dialer opens connections to one server. It keeps no state between them.
-type dialer struct {
-	name  string
-	spec  *gatehousev1.Server
-	cfg   *Config
-	mem   *memory
-	http  *http.Transport
-	log   *slog.Logger
-	hooks hooks
-	// headers gives the Mcp-Param-* headers of a call in the modern era; nil for almost all.
-	headers func(c *mcp.Call) map[string]string
-}
-
-// dial opens a connection and performs the handshake.
-func (d *dialer) dial(ctx context.Context) (conn, *hello, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
-	defer cancel()
-	r := &resolver{lookup: d.cfg.Environ}
-	c, h, err := d.open(ctx, r)
-	switch {
-	case err == nil:
-		return c, h, nil
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, nil, unavailable(d.name, fmt.Sprintf("did not finish the handshake within %v", d.cfg.ConnectTimeout))
-	case !errors.Is(err, mcp.ErrUnavailable):
-		err = unavailable(d.name, err)
-	}
-	return nil, nil, &scrubbed{err, r.scrub(err.Error())}
-}
-
-// scrubbed is an error whose text shows no resolved reference.
-type scrubbed struct {
-	error
-	text string
-}
-
-func (e *scrubbed) Error() string { return e.text }
-
-func (e *scrubbed) Unwrap() error { return e.error }
-
-func (d *dialer) open(ctx context.Context, r *resolver) (conn, *hello, error) {
-	switch spec := d.spec.GetTransport().(type) {
-	case *gatehousev1.Server_Stdio:
-		return d.openStdio(ctx, r, spec.Stdio)
-	case *gatehousev1.Server_Http:
-		return d.openHTTP(ctx, r, spec.Http)
-	}
-	return nil, nil, errors.New("has no transport")
-}
-
-func (d *dialer) openStdio(ctx context.Context, r *resolver, spec *gatehousev1.Stdio) (conn, *hello, error) {
-	p := program{
-		command: r.expand(spec.GetCommand()),
-		args:    r.expandAll(spec.GetArgs()),
-		env:     childEnv(d.cfg.Environ, r.expandMap(spec.GetEnv())),
-		dir:     spec.GetCwd(),
-		log:     d.log,
-		scrub:   r.scrub,
-	}
-	if err := r.err(); err != nil {
-		return nil, nil, err
-	}
-	c, err := dialStdio(d, p)
-	if err != nil {
-		return nil, nil, err
-	}
-	return d.greet(ctx, c)
-}
-
-// openHTTP connects over the transport that the definition names. Where it names none, the older one is tried after the
-// newer one was refused.
-func (d *dialer) openHTTP(ctx context.Context, r *resolver, spec *gatehousev1.Http) (conn, *hello, error) {
-	e, err := d.newEndpoint(ctx, r)
-	if err != nil {
-		return nil, nil, err
-	}
-	named := spec.GetTransport() != gatehousev1.HttpTransport_HTTP_TRANSPORT_UNSPECIFIED
-	old := spec.GetTransport() == gatehousev1.HttpTransport_HTTP_TRANSPORT_SSE
-	if old || !named && slices.Contains(strings.Split(e.url.Load().Path, "/"), "sse") {
-		return d.openSSE(ctx, e)
-	}
-	c, h, err := d.greet(ctx, &httpConn{endpoint: e, headers: d.headers})
-	if err == nil || named || !oldTransport(err) {
-		return c, h, err
-	}
-	if e, again := d.newEndpoint(ctx, r); again == nil {
-		if c, h, again := d.openSSE(ctx, e); again == nil {
-			return c, h, nil
-		}
-	}
-	return nil, nil, err // the first refusal says more
-}
-
-// openSSE connects over HTTP+SSE, which exists in the legacy era alone.
-func (d *dialer) openSSE(ctx context.Context, e *endpoint) (conn, *hello, error) {
-	c, err := dialSSE(ctx, e)
-	if err != nil {
-		return nil, nil, err
-	}
-	h, err := d.initialize(ctx, c)
-	if err != nil {
-		c.close()
-		return nil, nil, err
-	}
-	return c, h, nil
-}
-
 // greet performs the handshake over a new connection, which it closes if that does not work out.
 func (d *dialer) greet(ctx context.Context, c conn) (conn, *hello, error) {
-	h, err := d.negotiate(ctx, c)
+	h, err := d.handshake(ctx, c)
 	if err != nil {
+		d.legacy.Store(false) // it may have become another server since
 		c.close()
 		return nil, nil, err
 	}
+	d.legacy.Store(h.era == mcp.Legacy)
 	c.speak(h)
 	return c, h, nil
 }
 
+func (d *dialer) handshake(ctx context.Context, c conn) (*hello, error) {
+	if _, old := c.(*sseConn); old || d.legacy.Load() { // HTTP+SSE exists in the legacy era alone
+		return d.initialize(ctx, c)
+	}
+	return d.negotiate(ctx, c)
+}
+
 // negotiate finds the era (MCP 2026-07-28, basic/versioning). server/discover is asked first. A server that names the
-// modern version among those it supports is modern, any other answer or none within the probe's time means that
-// initialize is tried; an answer to the probe that comes later still counts, since slow starters answer both.
+// modern version among those it supports is modern; after any other answer, or none within the probe's time, initialize
+// is tried. An answer to the probe that comes even later still counts, since a slow starter answers both.
 func (d *dialer) negotiate(ctx context.Context, c conn) (*hello, error) {
 	var probing sync.WaitGroup
 	defer probing.Wait()
@@ -179,7 +77,7 @@ func (d *dialer) negotiate(ctx context.Context, c conn) (*hello, error) {
 	select {
 	case p := <-probe:
 		if p.err == nil || !legacyEvidence(p.err) {
-			return p.hello, p.err
+			return p.hello, d.probeError(c, p.err)
 		}
 		c.speak(new(hello))
 		return d.initialize(ctx, c)
@@ -187,6 +85,21 @@ func (d *dialer) negotiate(ctx context.Context, c conn) (*hello, error) {
 		c.speak(new(hello))
 		return d.initializeBesides(ctx, c, probe)
 	}
+}
+
+// errProbeLost says that the connection was lost while the server had server/discover before it.
+var errProbeLost = errors.New("gone after server/discover")
+
+// probeError marks the error of a probe that the server did not survive.
+func (d *dialer) probeError(c conn, err error) error {
+	select {
+	case <-c.lost():
+		if err != nil {
+			return fmt.Errorf("%w; %w", err, errProbeLost)
+		}
+	default:
+	}
+	return err
 }
 
 // probed is the outcome of server/discover.
