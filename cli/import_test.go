@@ -28,14 +28,11 @@ func seedFiles(t *testing.T) (config, rules string) {
 
 // importedJSON is what import prints.
 type importedJSON struct {
-	Objects []struct {
-		Kind     string
-		Metadata struct{ Name string }
-	}
-	Files    []string
-	Warnings manifest.Problems
-	Revision int64
-	Outcome  string
+	Objects  []json.RawMessage `json:"objects"`
+	Files    []string          `json:"files"`
+	Warnings manifest.Problems `json:"warnings"`
+	Revision int64             `json:"revision"`
+	Outcome  string            `json:"outcome"`
 }
 
 func decodeImport(t *testing.T, got outcome) importedJSON {

@@ -10,7 +10,7 @@ import (
 
 // TestLoadBoundsItsInput holds that what would cost too much is refused in one problem with a place.
 func TestLoadBoundsItsInput(t *testing.T) {
-	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+	bomb := "a0: &a0 [" + strings.Repeat("x, ", 9) + "]\n"
 	for i := 1; i < 9; i++ {
 		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 9), ", "))
 	}

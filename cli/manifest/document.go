@@ -57,8 +57,8 @@ type cursor struct {
 // top is the whole document.
 func (d *document) top() cursor { return cursor{doc: d, node: d.root} }
 
-// complain adds a problem at the value.
-func (c cursor) complain(format string, args ...any) {
+// complainf adds a problem at the value.
+func (c cursor) complainf(format string, args ...any) {
 	c.doc.problems = append(c.doc.problems, c.doc.problem(c.field, fmt.Sprintf(format, args...)))
 }
 
@@ -71,7 +71,7 @@ func (c cursor) want(f form, name string) bool {
 	if f == formText && (c.node.form == formNumber || c.node.form == formBool || len(c.node.entries) == 1) { // [a:b] is a mapping
 		hint = "; put it in quotes"
 	}
-	c.complain("must be %s, got %s%s", name, c.node.describe(), hint)
+	c.complainf("must be %s, got %s%s", name, c.node.describe(), hint)
 	return false
 }
 

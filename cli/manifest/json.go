@@ -64,16 +64,13 @@ func (in input) checkJSON() *Problem {
 
 // jsonProblem places an error of the decoder.
 func (in input) jsonProblem(err error) Problem {
-	var syntax *json.SyntaxError
-	var placed Problem
-	switch {
-	case errors.As(err, &placed):
+	if placed, ok := errors.AsType[Problem](err); ok {
 		return placed
-	case errors.As(err, &syntax):
-		return in.at(int(syntax.Offset)-1, "JSON: "+syntax.Error())
-	default:
-		return in.at(len(in.data), "JSON: the document ends too early")
 	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return in.at(int(syntax.Offset)-1, "JSON: "+syntax.Error())
+	}
+	return in.at(len(in.data), "JSON: the document ends too early")
 }
 
 // value reads one value with all that is in it. Depth is bounded here and not by the decoder, which allows ten thousand

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
@@ -39,7 +38,7 @@ func kinds() []kind {
 func (d *document) object() *gatehousev1.Object {
 	top := d.top()
 	if hint := seedHint(top); hint != "" {
-		top.complain("%s", hint)
+		top.complainf("%s", hint)
 		return nil
 	}
 	o := &gatehousev1.Object{}
@@ -49,7 +48,7 @@ func (d *document) object() *gatehousev1.Object {
 	top.read(fields{
 		"apiVersion": func(c cursor) {
 			if v := c.text(); c.node.form == formText && v != apiVersion {
-				c.complain("must be %s, got %q", apiVersion, shorten(v))
+				c.complainf("must be %s, got %q", apiVersion, shorten(v))
 			}
 		},
 		"kind":     func(c cursor) { k = readKind(c) },
@@ -110,10 +109,10 @@ func choose(c cursor, names []string) string {
 		return value
 	}
 	if near := nearest(value, names); near != "" {
-		c.complain("must be one of %s, got %q, did you mean %q?", strings.Join(names, ", "), shorten(value), near)
+		c.complainf("must be one of %s, got %q, did you mean %q?", strings.Join(names, ", "), shorten(value), near)
 		return ""
 	}
-	c.complain("must be one of %s, got %q", strings.Join(names, ", "), shorten(value))
+	c.complainf("must be one of %s, got %q", strings.Join(names, ", "), shorten(value))
 	return ""
 }
 
@@ -235,7 +234,7 @@ func readSettings(c cursor, o *gatehousev1.Object) {
 	s := &gatehousev1.Settings{}
 	o.Spec = &gatehousev1.Object_Settings{Settings: s}
 	c.read(fields{
-		"denyOnMissingAgent": func(c cursor) { s.DenyOnMissingAgent = proto.Bool(c.boolean()) },
+		"denyOnMissingAgent": func(c cursor) { s.DenyOnMissingAgent = new(c.boolean()) },
 		"defaultAgent":       func(c cursor) { s.DefaultAgent = c.text() },
 	})
 }
@@ -262,7 +261,7 @@ func readTime(c cursor) *timestamppb.Timestamp {
 	}
 	t, err := time.Parse(time.RFC3339, value)
 	if err != nil || t.Year() < 1 || t.Year() > 9999 {
-		c.complain("must be a moment such as 2027-02-20T00:00:00Z, got %s", fmt.Sprintf("%q", shorten(value)))
+		c.complainf("must be a moment such as 2027-02-20T00:00:00Z, got %s", fmt.Sprintf("%q", shorten(value)))
 		return nil
 	}
 	return timestamppb.New(t)

@@ -8,7 +8,7 @@ import (
 )
 
 // Problem is one thing that is wrong with one place of the input. It is an error on its own.
-type Problem struct {
+type Problem struct { //nolint:errname // one of Problems; an XxxError would say it twice
 	// File is the path as given, or "-" for standard input.
 	File string `json:"file"`
 	// Line counts from 1; 0 where the problem is about the file as a whole.
@@ -41,7 +41,7 @@ func (p Problem) place() string {
 }
 
 // Problems are all that is wrong with some input, in the order of the files. It is an error of one line for each problem.
-type Problems []Problem
+type Problems []Problem //nolint:errname // as above
 
 // Error is one line for each problem.
 func (ps Problems) Error() string {

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -50,7 +48,7 @@ func LoadRules(file, defaultAgent string) (*Set, error) {
 		},
 		"defaults": func(c cursor) {
 			before := len(doc.problems)
-			c.read(fields{"deny_on_missing_agent": func(c cursor) { settings.DenyOnMissingAgent = proto.Bool(c.boolean()) }})
+			c.read(fields{"deny_on_missing_agent": func(c cursor) { settings.DenyOnMissingAgent = new(c.boolean()) }})
 			inOrder = len(doc.problems) == before
 		},
 	})
@@ -158,7 +156,7 @@ func seedServer(m member) *gatehousev1.Object {
 	switch {
 	case m.node.form != formMap:
 	case m.has("command") == m.has("url"):
-		m.complain("must have either command or url, and not both")
+		m.complainf("must have either command or url, and not both")
 	case m.has("command"):
 		s.Transport = &gatehousev1.Server_Stdio{Stdio: stdio}
 		m.unused("a server with command", "headers")

@@ -135,8 +135,7 @@ func (r *yamlReader) checkTokens(tokens token.Tokens) error {
 
 // problem places an error of the parser.
 func (r *yamlReader) problem(err error) Problem {
-	var placed Problem
-	if errors.As(err, &placed) {
+	if placed, ok := errors.AsType[Problem](err); ok {
 		return placed
 	}
 	var syntax yaml.Error
