@@ -193,7 +193,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("starting from disk: %w", err), s.Close())
 	}
 	if s.config.Auth == auth.None {
-		s.log.Warn("INSECURE: callers need no key and may act as any agent (auth none); use it on your own machine only")
+		s.log.Warn("insecure: callers need no key and may act as any agent; use it on your own machine only", "auth", auth.None)
 	}
 	// The parts do not end with ctx, but when the drain says so.
 	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))

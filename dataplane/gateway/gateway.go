@@ -39,7 +39,8 @@ type Upstream interface {
 	Status() upstream.Status
 }
 
-// Records takes what is to be kept of a call: *record.Log. Append may wait, and the call waits with it.
+// Records takes what is to be kept of a call: *record.Log. Append may wait, and the call waits with it. It MUST NOT keep
+// the entry, whose arguments are the agent's bytes.
 type Records interface {
 	Append(e *record.Entry)
 }
