@@ -12,7 +12,7 @@
 //	  → node            parseYAML, parseJSON: one tree for both formats, every value with its place
 //	    → document      newDocument: collects problems, remembers where each field stands
 //	      → cursor      read, list, text, …: walks the tree, checks types and names on the way
-//	        → Object    object, seedServer, seedPolicy: protobuf, and nothing half read
+//	        → Object    readObject, seedServer, seedPolicy: protobuf, and nothing half read
 //	          → Set     add: one object of each reference
 //
 // The syntax is left to libraries: encoding/json and goccy/go-yaml. Decoding is done here, since a decoder that fills

@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/controlplane/config"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
@@ -87,12 +88,35 @@ func (s *Set) add(o *gatehousev1.Object, src source) Problems {
 	return nil
 }
 
-// addManifest decodes one document of a manifest and takes its object in. An object that has problems stays out, since a
-// half-read one would be validated for what it lacks.
+// addManifest decodes one document: an object, or a list of objects as `gwctl get` prints it.
 func (s *Set) addManifest(doc *document) Problems {
-	o := doc.object()
-	if len(doc.problems) > 0 {
+	top := doc.top()
+	if !top.has("items") || top.has("kind") {
+		s.addRead(top, readObject, inList)
 		return doc.problems
 	}
-	return s.add(o, source{doc: doc, translate: func(field string) string { return field }})
+	top.read(fields{
+		"revision": func(c cursor) { c.want(formNumber, "a number") },
+		"items": func(c cursor) {
+			for _, item := range c.list() {
+				s.addRead(item, readObject, inList)
+			}
+		},
+	})
+	return doc.problems
+}
+
+// inList finds an object's field below the object, which is the whole document or an item of a list.
+func inList(base, field string) string { return strings.TrimPrefix(base+"."+field, ".") }
+
+// addRead reads one object and takes it in. An object that has problems stays out, since a half-read one would be
+// validated for what it lacks. Field leads from the manifest's path to the path in the file, below base.
+func (s *Set) addRead(c cursor, read func(cursor) *gatehousev1.Object, field func(base, field string) string) {
+	before := len(c.doc.problems)
+	o := read(c)
+	if len(c.doc.problems) > before {
+		return
+	}
+	src := source{doc: c.doc, translate: func(f string) string { return field(c.field, f) }}
+	c.doc.problems = append(c.doc.problems, s.add(o, src)...)
 }

@@ -34,9 +34,8 @@ func kinds() []kind {
 	}
 }
 
-// object decodes a document of a manifest. What is wrong with it is in d.problems afterwards.
-func (d *document) object() *gatehousev1.Object {
-	top := d.top()
+// readObject reads a manifest. What is wrong with it is in the document's problems afterwards.
+func readObject(top cursor) *gatehousev1.Object {
 	if hint := seedHint(top); hint != "" {
 		top.complainf("%s", hint)
 		return nil

@@ -18,7 +18,7 @@ func LoadMCPConfig(file string) (*Set, error) {
 	set, top := &Set{}, doc.top()
 	top.readLoosely(fields{"mcpServers": func(c cursor) {
 		for _, m := range c.members() {
-			set.addMember(m, seedServer, seedServerField)
+			set.addRead(m.cursor, func(cursor) *gatehousev1.Object { return seedServer(m) }, seedServerField)
 		}
 	}})
 	if top.node.form == formMap {
@@ -43,7 +43,7 @@ func LoadRules(file, defaultAgent string) (*Set, error) {
 	top.read(fields{
 		"agents": func(c cursor) {
 			for _, m := range c.members() {
-				set.addMember(m, seedPolicy, seedPolicyField)
+				set.addRead(m.cursor, func(cursor) *gatehousev1.Object { return seedPolicy(m) }, seedPolicyField)
 			}
 		},
 		"defaults": func(c cursor) {
@@ -96,18 +96,6 @@ func readSeed(file string) (*document, error) {
 		return nil, Problems{in.at(0, fmt.Sprintf("file holds %d documents, want 1", len(docs)))}
 	}
 	return docs[0], nil
-}
-
-// addMember reads one object of a seed file and takes it in, unless something was wrong with it. The field leads from the
-// manifest's path to the path in the file, below base.
-func (s *Set) addMember(m member, read func(member) *gatehousev1.Object, field func(base, field string) string) {
-	before := len(m.doc.problems)
-	o := read(m)
-	if len(m.doc.problems) > before {
-		return
-	}
-	src := source{doc: m.doc, translate: func(f string) string { return field(m.field, f) }}
-	m.doc.problems = append(m.doc.problems, s.add(o, src)...)
 }
 
 // seedServerField finds a manifest's field in an entry of mcpServers, which knows no level for the transport.
