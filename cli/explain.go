@@ -69,7 +69,21 @@ func newExplainCommand(a *app) *cobra.Command {
 	flags.Int64Var(&f.request.Revision, "revision", 0, "decide at this revision instead of the newest")
 	flags.BoolVar(&f.exit, "exit-code", false, "exit with 2 where the decision is deny")
 	f.sources.declare(cmd)
+	a.completeExplain(cmd, f)
 	return cmd
+}
+
+// completeExplain offers the names that the control plane and the proxies know.
+func (a *app) completeExplain(cmd *cobra.Command, f *explainFlags) {
+	tools := func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		return a.completeCall(cmd, []string{f.request.GetServer()}, toComplete)
+	}
+	for flag, complete := range map[string]completion{
+		"agent": a.completeNames(config.Policies), "server": a.completeNames(config.Servers),
+		"tool": tools, "revision": a.completeRevisions,
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, complete) // the flag is there
+	}
 }
 
 // explain decides one access, by files or by the control plane.

@@ -10,8 +10,11 @@ import (
 	"unicode"
 )
 
+// maxEncodedDepth bounds what is written, which may be the answer of an upstream: each level costs its indentation.
+const maxEncodedDepth = 1000
+
 // EncodeYAML writes any value as YAML, just as encoding/json would write it as JSON: the same names, order and omissions.
-// Every string reads back as it was, whatever is in it.
+// Every string reads back as it was, whatever is in it. Values nested deeper than 1000 levels are an error.
 func EncodeYAML(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -19,7 +22,7 @@ func EncodeYAML(v any) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, fmt.Errorf("encoding YAML: %w", err)
 	}
-	root, err := newJSONReader(input{data: buf.Bytes()}, math.MaxInt).value(0)
+	root, err := newJSONReader(input{data: buf.Bytes()}, math.MaxInt, maxEncodedDepth).value(0)
 	if err != nil {
 		return nil, fmt.Errorf("encoding YAML: %w", err)
 	}

@@ -14,14 +14,16 @@ type jsonReader struct {
 	in     input
 	dec    *json.Decoder
 	budget budget
+	depth  int // bounds the nesting
 
 	// Offsets only grow, so places are counted from the last one on.
 	offset, line, column int
 }
 
-// newJSONReader reads at most so many values. Numbers stay as written.
-func newJSONReader(in input, nodes int) *jsonReader {
-	r := &jsonReader{in: in, dec: json.NewDecoder(bytes.NewReader(in.data)), budget: budget{nodes}, line: 1, column: 1}
+// newJSONReader reads at most so many values, nested at most so deep. Numbers stay as written.
+func newJSONReader(in input, nodes, depth int) *jsonReader {
+	r := &jsonReader{in: in, dec: json.NewDecoder(bytes.NewReader(in.data)), line: 1, column: 1}
+	r.budget, r.depth = budget{nodes}, depth
 	r.dec.UseNumber()
 	return r
 }
@@ -31,7 +33,7 @@ func (in input) parseJSON() ([]*document, Problems) {
 	if problem := in.checkJSON(); problem != nil {
 		return nil, Problems{*problem}
 	}
-	r := newJSONReader(in, maxNodes)
+	r := newJSONReader(in, maxNodes, maxDepth)
 	var docs []*document
 	for {
 		n, err := r.value(0)
@@ -80,9 +82,9 @@ func (r *jsonReader) value(depth int) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if depth > maxDepth || !r.budget.take() {
+	if depth > r.depth || !r.budget.take() {
 		return nil, Problem{File: r.in.file, Line: n.line, Column: n.column,
-			Message: fmt.Sprintf("more than %d values, or nested deeper than %d", maxNodes, maxDepth)}
+			Message: fmt.Sprintf("more than %d values, or nested deeper than %d", maxNodes, r.depth)}
 	}
 	switch token := token.(type) {
 	case json.Delim:

@@ -190,3 +190,15 @@ func FuzzMarshal(f *testing.F) {
 		}
 	})
 }
+
+func TestEncodeYAMLBoundsDepth(t *testing.T) {
+	nested := func(n int) json.RawMessage {
+		return json.RawMessage(strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n))
+	}
+	if _, err := manifest.EncodeYAML(nested(900)); err != nil {
+		t.Errorf("EncodeYAML of 900 levels = %v, want no error", err)
+	}
+	if _, err := manifest.EncodeYAML(nested(1100)); err == nil || !strings.Contains(err.Error(), "nested deeper than 1000") {
+		t.Errorf("EncodeYAML of 1100 levels = %v, want an error that says so", err)
+	}
+}

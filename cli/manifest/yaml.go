@@ -78,7 +78,13 @@ func isMarker(line []byte) bool {
 }
 
 // document reads one document; nil where it is empty, as behind the last marker of a file or where all of it is comment.
-func (r *yamlReader) document(text string) (*node, error) {
+// A panic of the parser is a problem of the file: a gateway that watches it must outlive any edit.
+func (r *yamlReader) document(text string) (n *node, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			n, err = nil, fmt.Errorf("parsing the document: %v", p)
+		}
+	}()
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
