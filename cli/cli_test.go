@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -16,13 +17,27 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"github.com/gatehouse-mcp/gatehouse/cli"
 )
 
 // TestMain makes gwctl a command of the scripts: the test's own program under another name.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gwctl": gwctl})
+	testscript.Main(leakless{m}, map[string]func(){"gwctl": gwctl})
+}
+
+// leakless fails a test run that leaves goroutines behind.
+type leakless struct{ m *testing.M }
+
+// Run performs the tests, then looks for what they left.
+func (l leakless) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 func gwctl() {
@@ -40,6 +55,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector makes every program wait for a second otherwise
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
 			for _, name := range []string{"LISTEN", "CONTROL_LISTEN", "ADMIN_LISTEN"} {
