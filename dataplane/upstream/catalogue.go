@@ -197,12 +197,12 @@ func (r *listReader) readAll(ctx context.Context) error {
 			return err
 		}
 		if r.seen[string(next)] {
-			return invalid(r.up.name, "repeats cursor %s of tools/list", next)
+			return invalid(r.up.name, "sent pages of tools without end", errors.New("a cursor came twice"))
 		}
 		r.seen[string(next)] = true
 		cursor = next
 	}
-	return invalid(r.up.name, "has more than %d pages of tools", maxPages)
+	return invalid(r.up.name, "sent pages of tools without end", fmt.Errorf("more than %d", maxPages))
 }
 
 // page reads one page; the cursor of the next is nil at the end, and raw otherwise, since "" is a cursor too.
@@ -221,10 +221,10 @@ func (r *listReader) page(ctx context.Context, cursor []byte) (next []byte, err 
 	}
 	var parts [2][]byte
 	if _, err := mcp.Pick(reply.Result, []string{"tools", "nextCursor"}, parts[:]); err != nil {
-		return nil, invalid(r.up.name, "sent a tools/list result that is none: %w", err)
+		return nil, invalid(r.up.name, "sent a tools/list result that is none", err)
 	}
 	if err := mcp.Elements(parts[0], r.take); err != nil {
-		return nil, invalid(r.up.name, "sent a tools/list result that is none: %w", err)
+		return nil, invalid(r.up.name, "sent a tools/list result that is none", err)
 	}
 	if next := parts[1]; len(next) > 0 && next[0] == '"' {
 		return bytes.Clone(next), nil
@@ -237,7 +237,7 @@ func (r *listReader) refused(e *mcp.Error) error {
 	if e.Code == mcp.CodeMethodNotFound {
 		return nil
 	}
-	return unavailable(r.up.name, fmt.Errorf("refuses tools/list: %w", e))
+	return fmt.Errorf("%w: server %s refuses tools/list: %w", mcp.ErrUnavailable, r.up.name, e)
 }
 
 // take adds one tool. An odd one is left out, so that it does not hide the others.

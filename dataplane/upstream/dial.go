@@ -41,21 +41,11 @@ func (d *dialer) dial(ctx context.Context) (conn, *hello, error) {
 		return c, h, nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, nil, unavailable(d.name, fmt.Sprintf("did not finish the handshake within %v", d.cfg.ConnectTimeout))
-	case !errors.Is(err, mcp.ErrUnavailable):
-		err = unavailable(d.name, err)
+	case errors.Is(err, mcp.ErrUnavailable):
+		return nil, nil, fmt.Errorf("%w: %s", mcp.ErrUnavailable, r.scrub(bare(err)))
 	}
-	return nil, nil, &scrubbed{err, r.scrub(err.Error())}
+	return nil, nil, fmt.Errorf("%w: server %s: %s", mcp.ErrUnavailable, d.name, r.scrub(err.Error()))
 }
-
-// scrubbed is an error whose text shows no resolved reference.
-type scrubbed struct {
-	error
-	text string
-}
-
-func (e *scrubbed) Error() string { return e.text }
-
-func (e *scrubbed) Unwrap() error { return e.error }
 
 func (d *dialer) open(ctx context.Context, r *resolver) (conn, *hello, error) {
 	switch spec := d.spec.GetTransport().(type) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
@@ -12,12 +15,15 @@ import (
 // knows the session: repeating it on a new connection cannot execute it twice.
 var errNotExecuted = errors.New("request was not executed")
 
-// unavailable wraps mcp.ErrUnavailable around what happened to a server.
-func unavailable(server string, what any) error {
-	if err, ok := what.(error); ok {
-		return fmt.Errorf("%w: server %s: %w", mcp.ErrUnavailable, server, err)
-	}
-	return fmt.Errorf("%w: server %s %v", mcp.ErrUnavailable, server, what)
+// conduct is what a server did, worded to follow its name.
+type conduct string
+
+func (c conduct) Error() string { return string(c) }
+
+// unavailable wraps mcp.ErrUnavailable around what happened to a server, worded to follow its name. Nothing else is in
+// the chain: a caller who found an *mcp.Error there would take it for the server's answer to the call.
+func unavailable(server, what string) error {
+	return fmt.Errorf("%w: server %s %s", mcp.ErrUnavailable, server, what)
 }
 
 // notExecuted is unavailable for a request that may be repeated elsewhere.
@@ -25,9 +31,15 @@ func notExecuted(server, what string) error {
 	return fmt.Errorf("%w: server %s %s: %w", mcp.ErrUnavailable, server, what, errNotExecuted)
 }
 
-// invalid wraps mcp.ErrInvalidResponse around what a server did.
-func invalid(server string, format string, args ...any) error {
-	return fmt.Errorf("%w: server %s %w", mcp.ErrInvalidResponse, server, fmt.Errorf(format, args...))
+// invalid wraps mcp.ErrInvalidResponse around what a server did, and what was found wrong with that. The cause is in the
+// text alone, for the same reason as in unavailable.
+func invalid(server, what string, cause error) error {
+	return fmt.Errorf("%w: server %s %s: %s", mcp.ErrInvalidResponse, server, what, cause)
+}
+
+// bare is an error's text without mcp.ErrUnavailable at its beginning, for a text that begins with it again.
+func bare(err error) string {
+	return strings.TrimPrefix(err.Error(), mcp.ErrUnavailable.Error()+": ")
 }
 
 // ended says why a wait ended with its context: the deadline passed, or the caller went away.
@@ -36,4 +48,24 @@ func ended(ctx context.Context, server string) error {
 		return fmt.Errorf("%w: server %s gave no answer before the deadline", mcp.ErrTimeout, server)
 	}
 	return fmt.Errorf("calling server %s: %w", server, ctx.Err())
+}
+
+// plain words an error of the network or of the operating system without addresses and paths: agents may read it.
+func plain(err error) string {
+	if c, ok := errors.AsType[conduct](err); ok {
+		return string(c)
+	}
+	if s, ok := errors.AsType[*statusError](err); ok {
+		return s.Error()
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return "is not reachable: looking up its host: " + dns.Err
+	}
+	if sys, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = sys.Err
+	}
+	return "is not reachable: " + err.Error()
 }

@@ -23,7 +23,7 @@ const (
 )
 
 // errEarly says that a stream ended before the answer came.
-var errEarly = errors.New("ended its stream before the answer")
+const errEarly = conduct("ended its stream before the answer")
 
 // httpConn is a connection over Streamable HTTP (MCP 2025-11-25 and 2026-07-28, basic/transports). Each request is a POST
 // whose answer is a JSON body or an event stream. In the legacy era it may have a session; in the modern era it is
@@ -122,7 +122,7 @@ func (c *httpConn) body(x *exchange, resp *http.Response, buf *buffer) (*mcp.Rep
 		}
 		if resp.StatusCode == http.StatusOK {
 			buf.free()
-			return nil, invalid(c.name, "sent an answer that is none: %w", err)
+			return nil, invalid(c.name, "sent an answer that is none", err)
 		}
 	}
 	defer buf.free()
@@ -177,7 +177,7 @@ func (c *httpConn) await(in *eventReader, id int64) (*mcp.Reply, error) {
 		ev, err := in.next()
 		switch {
 		case errors.Is(err, errTooBig):
-			return nil, invalid(c.name, "sent an answer that is too big: %w", err)
+			return nil, invalid(c.name, "sent an answer that is too big", err)
 		case err != nil:
 			return nil, errEarly
 		}
@@ -185,13 +185,13 @@ func (c *httpConn) await(in *eventReader, id int64) (*mcp.Reply, error) {
 		switch {
 		case err != nil:
 			ev.data.free()
-			return nil, invalid(c.name, "sent an event that is no message: %w", err)
+			return nil, invalid(c.name, "sent an event that is no message", err)
 		case msg.Kind != mcp.Response:
 			c.hear(msg)
 			ev.data.free()
 		case !answers(msg, id, http.StatusOK):
 			ev.data.free()
-			return nil, invalid(c.name, "answered a request that was not asked on this stream: %w", errWrongID)
+			return nil, invalid(c.name, "answered on the stream of another request", errWrongID)
 		default:
 			return answer{msg: msg, buf: ev.data}.reply(c.name)
 		}

@@ -92,7 +92,7 @@ func (d *dialer) newEndpoint(ctx context.Context, r *resolver) (*endpoint, error
 	case r.err() != nil:
 		return nil, r.err()
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("has a url that is none of http or https")
+		return nil, conduct("has a url that is none of http or https")
 	}
 	e := &endpoint{
 		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, transport: d.http, scrub: r.scrub,
@@ -146,7 +146,7 @@ func (e *endpoint) do(ctx context.Context, method string, header http.Header, bo
 			return nil, err
 		}
 	}
-	return nil, errors.New("redirects without end")
+	return nil, conduct("redirects without end")
 }
 
 func (e *endpoint) request(ctx context.Context, method string, header http.Header, body []byte) *http.Request {
@@ -171,7 +171,7 @@ func (e *endpoint) follow(resp *http.Response) error {
 	from := e.url.Load()
 	to, err := from.Parse(resp.Header.Get("Location"))
 	if err != nil || to.Scheme != from.Scheme || to.Host != from.Host {
-		return errors.New("redirects to another origin")
+		return conduct("redirects to another origin")
 	}
 	e.url.Store(to)
 	return nil
@@ -241,9 +241,9 @@ func (e *endpoint) broken(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ended(ctx, e.name)
 	case errors.Is(err, errTooBig):
-		return invalid(e.name, "sent an answer that is too big: %w", err)
+		return invalid(e.name, "sent an answer that is too big", err)
 	}
-	return unavailable(e.name, &scrubbed{err, e.scrub(err.Error())})
+	return unavailable(e.name, e.scrub(plain(err)))
 }
 
 func (e *endpoint) notify(ctx context.Context, method string, params []byte) error {

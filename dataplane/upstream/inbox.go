@@ -64,7 +64,7 @@ func (in *inbox) garbled(buf *buffer, msg mcp.Message, why error) {
 		id, ok = guessID(buf.b)
 	}
 	if ok {
-		in.fail(id, invalid(in.name, "sent an answer that cannot be read: %w", why))
+		in.fail(id, invalid(in.name, "sent an answer that cannot be read", why))
 	}
 }
 
@@ -93,7 +93,7 @@ func (a answer) reply(server string) (*mcp.Reply, error) {
 	e, err := mcp.ParseError(a.msg.Error)
 	a.buf.free()
 	if err != nil {
-		return nil, invalid(server, "sent an error that is none: %w", err)
+		return nil, invalid(server, "sent an error that is none", err)
 	}
 	return &mcp.Reply{Error: e}, nil
 }

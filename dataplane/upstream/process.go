@@ -63,19 +63,17 @@ func startProcess(p program) (*process, error) {
 	go pr.run(started)
 	if err := <-started; err != nil {
 		closeAll(ours)
-		return nil, fmt.Errorf("starting %s: %w", p.command, p.plain(err))
+		return nil, fmt.Errorf("starting its command: %w", cause(err))
 	}
 	return pr, nil
 }
 
-// plain takes the command's resolved text, which the message has already, and any secret out of an error.
-func (p program) plain(err error) error {
-	var path *os.PathError
-	var lookup *exec.Error
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &lookup):
+// cause takes the resolved command or folder out of an error: agents may read it.
+func cause(err error) error {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		return fmt.Errorf("%s: %w", path.Op, path.Err)
+	}
+	if lookup, ok := errors.AsType[*exec.Error](err); ok {
 		return lookup.Err
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 type sseConn struct {
 	*endpoint
 	inbox inbox
+	named bool // the stream has named the place; only its reader looks
 	tasks sync.WaitGroup
 }
 
@@ -43,17 +44,16 @@ func dialSSE(ctx context.Context, e *endpoint) (*sseConn, error) {
 func (c *sseConn) read(named chan<- error) {
 	err := c.follow(named)
 	if err == nil {
-		err = errors.New("the event stream ended")
+		err = conduct("ended the event stream")
 	}
 	err = c.broken(c.ctx, err)
 	c.lose()
 	c.inbox.waiters.fail(err, notExecuted(c.name, "ended the event stream"))
-	if c.ctx.Err() == nil {
+	switch {
+	case !c.named:
+		named <- err // the stream never came about
+	case c.ctx.Err() == nil:
 		c.hooks.down(err)
-	}
-	select {
-	case named <- err:
-	default: // it was sent long ago
 	}
 }
 
@@ -82,9 +82,9 @@ func (c *sseConn) follow(named chan<- error) error {
 		if err != nil {
 			return err
 		}
-		select {
-		case named <- nil:
-		default: // named again
+		if !c.named { // a server may name it again
+			c.named = true
+			named <- nil
 		}
 	}
 }
@@ -94,7 +94,7 @@ func (c *sseConn) place(text string) error {
 	from := c.url.Load()
 	to, err := from.Parse(text)
 	if err != nil || to.Scheme != from.Scheme || to.Host != from.Host {
-		return errors.New("names a place to post to of another origin")
+		return conduct("names a place to post to that is of another origin")
 	}
 	c.url.Store(to)
 	return nil

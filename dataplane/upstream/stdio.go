@@ -221,7 +221,7 @@ func (c *stdioConn) refuse(long *longLineError) {
 	}
 	c.log.Warn("message over the limit skipped", "limit", long.limit, "matched", ok)
 	if ok {
-		c.inbox.fail(id, invalid(c.name, "sent an answer that is too big: %w", long))
+		c.inbox.fail(id, invalid(c.name, "sent an answer that is too big", long))
 	}
 }
 

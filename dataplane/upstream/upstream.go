@@ -133,11 +133,11 @@ func (u *Upstream) mayDial() error {
 	if wait <= 0 {
 		return nil
 	}
-	why := "did not start"
+	why := "server " + u.name + " did not start"
 	if f := u.failure.Load(); f != nil {
 		why = *f
 	}
-	return fmt.Errorf("%w; next attempt in %v: %s", mcp.ErrUnavailable, wait.Round(100*time.Millisecond), why)
+	return fmt.Errorf("%w: %s; next attempt in %v", mcp.ErrUnavailable, why, wait.Round(100*time.Millisecond))
 }
 
 // dialled counts an attempt to connect.
@@ -169,7 +169,7 @@ func (u *Upstream) down(err error) {
 }
 
 func (u *Upstream) fails(err error) {
-	text := err.Error()
+	text := bare(err)
 	u.failure.Store(&text)
 }
 
@@ -191,7 +191,7 @@ func (u *Upstream) Status() Status {
 	case disabled:
 		return Status{State: "disabled"}
 	default:
-		return Status{State: "unavailable", Error: u.shutDown().Error()}
+		return Status{State: "unavailable", Error: bare(u.shutDown())}
 	}
 	if c := u.cat.kept.Load(); c != nil {
 		st.Tools = c.names
