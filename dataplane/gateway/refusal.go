@@ -53,14 +53,14 @@ func fromUpstream(ctx context.Context, server string, err error) error {
 		return refused
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.As(err, &answer):
-		return fromAnswer(server, answer)
 	case errors.Is(err, mcp.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return refuse(mcp.Timeout, fmt.Sprintf("server %q did not answer in time", server))
 	case errors.Is(err, mcp.ErrUnavailable):
 		return refuse(mcp.ServerUnavailable, plain(err, mcp.ErrUnavailable))
 	case errors.Is(err, mcp.ErrInvalidResponse):
 		return refuse(mcp.UpstreamError, plain(err, mcp.ErrInvalidResponse))
+	case errors.As(err, &answer): // last: a server that refuses the handshake is unavailable
+		return fromAnswer(server, answer)
 	}
 	return fmt.Errorf("calling server %q: %w", server, err)
 }

@@ -177,6 +177,16 @@ func TestUpstreamErrorComesWhole(t *testing.T) {
 	}
 }
 
+func TestServerThatRefusesTheHandshakeIsUnavailable(t *testing.T) {
+	w := build(t, gateway.Config{}, office()...)
+	refusal := &mcp.Error{Code: -32600, Message: "not you"}
+	w.servers["everything"] = &memory{toolsErr: fmt.Errorf("%w: server everything: %w", mcp.ErrUnavailable, refusal)}
+	got := w.call(gateway.GetServerTools, `{"agent_id":"researcher","server":"everything"}`).refusal(t)
+	if got.Code != mcp.ServerUnavailable || got.Message != "server everything: not you" || got.Upstream != nil {
+		t.Errorf("error = %+v, want SERVER_UNAVAILABLE", got)
+	}
+}
+
 func TestRefusalCarriesAResultTypeInTheModernEra(t *testing.T) {
 	w := build(t, gateway.Config{}, office()...)
 	r := w.perform(&gateway.Call{Principal: everyone(), Name: gateway.ListServers, Era: mcp.Modern})
