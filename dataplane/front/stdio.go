@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
@@ -20,7 +21,8 @@ var errLongLine = errors.New("the message is larger than this gateway takes")
 // ServeStdio serves one agent over a pipe: a message a line on in, an answer a line on out, nothing else there. Requests
 // are served side by side, up to Config.Parallel; each says its era itself. It returns nil at the end of in, when the
 // calls under way are done and answered, and the context's error where that ends first, which cancels them. It closes in
-// then, if that can be closed; a read that the system cannot interrupt is left behind.
+// then, if that can be closed. What the system cannot interrupt is left behind: a read, or, after a few seconds, writes to
+// an agent that does not read.
 func (h *Handler) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -32,11 +34,30 @@ func (h *Handler) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) e
 	lines := make(chan line)
 	go h.readLines(ctx, in, lines)
 	err := p.run(ctx, lines)
-	p.under.Wait()
+	p.wait(ctx)
 	if c, ok := in.(io.Closer); ok && err != nil {
 		err = errors.Join(err, c.Close())
 	}
 	return err
+}
+
+// lastWords is how long a pipe whose context has ended waits for its answers to be read.
+const lastWords = 3 * time.Second
+
+// wait waits for the requests under way.
+func (p *pipe) wait(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { p.under.Wait(); close(done) }()
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+	case <-time.After(lastWords):
+		p.h.log.Warn("agent does not read its answers", "session", p.session)
+	}
 }
 
 // line is one message, or what came instead of it: errLongLine, after which more may come, or why nothing will.
@@ -120,31 +141,41 @@ func (p *pipe) run(ctx context.Context, lines <-chan line) error {
 	}
 }
 
-// take serves one line, requests on a goroutine of their own, of which run's caller waits. While all slots are taken no
-// further line is read, not even a cancellation: a bound that lines can pass is none.
+// take serves one line, requests on a goroutine of their own.
 func (p *pipe) take(ctx context.Context, x *exchange) {
 	if len(bytes.TrimSpace(x.body)) == 0 {
 		p.h.memory.free(x)
 		return
 	}
 	err := x.scan()
-	switch {
-	case err != nil:
+	if err == nil && x.msg.Kind == mcp.Request {
+		p.start(ctx, x)
+		return
+	}
+	if err != nil {
 		p.fail(x.msg.ID, asError(err))
-		p.h.memory.free(x)
-	case x.msg.Kind == mcp.Request:
-		p.slots <- struct{}{}
-		// Before the goroutine starts, so that a cancellation on the next line finds it.
-		ctx, done := p.h.calls.begin(ctx, p.session, x.msg.ID)
-		p.under.Go(func() {
-			defer func() { done(); p.h.memory.free(x); <-p.slots }()
-			p.request(ctx, x)
-		})
-	default:
+	} else {
 		x.call.Session = p.session
 		p.h.notify(x)
-		p.h.memory.free(x)
 	}
+	p.h.memory.free(x)
+}
+
+// start starts a request once there is a slot for it; wait waits for it. While all slots are taken no further line is
+// read, not even a cancellation: a bound that lines can pass is none.
+func (p *pipe) start(ctx context.Context, x *exchange) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		p.h.memory.free(x)
+		return
+	}
+	// Before the goroutine starts, so that a cancellation on the next line finds it.
+	ctx, done := p.h.calls.begin(ctx, p.session, x.msg.ID)
+	p.under.Go(func() {
+		defer func() { done(); p.h.memory.free(x); <-p.slots }()
+		p.request(ctx, x)
+	})
 }
 
 // request answers one request, in the order in which they are done. A request that its agent cancelled gets no answer (basic/utilities/cancellation).

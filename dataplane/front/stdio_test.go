@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/mark3labs/mcp-go/client"
 	"github.com/mark3labs/mcp-go/client/transport"
@@ -135,6 +136,22 @@ func TestPipeEndsWhenNobodyReads(t *testing.T) {
 	if err := receive(t, p.done); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("ServeStdio = %v, want io.ErrClosedPipe", err)
 	}
+}
+
+func TestPipeDoesNotWaitForAnAgentThatNeverReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		conf := config(t, newTools())
+		conf.Parallel = 1
+		p := startPipe(ctx, t, conf)
+		go io.WriteString(p.in, strings.Repeat(pingIt+"\n", 3)) // one answer stays in the pipe, the others wait
+		synctest.Wait()
+		cancel()
+		if err := receive(t, p.done); !errors.Is(err, context.Canceled) {
+			t.Errorf("ServeStdio = %v, want context.Canceled", err)
+		}
+		p.out.Close() // lets go of the writes that were left behind
+	})
 }
 
 func TestPipePassesBigResultsAsOneLine(t *testing.T) {
