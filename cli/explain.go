@@ -20,6 +20,7 @@ type explanation struct {
 	Revision int64   `json:"revision"`
 }
 
+// newExplanation converts the answer of whoever decided: the same message comes from files and from the control plane.
 func newExplanation(r *gatehousev1.ExplainResponse) *explanation {
 	decision := "deny"
 	if r.GetAllow() {
@@ -46,10 +47,11 @@ func orNull(s string) *string {
 type explainFlags struct {
 	sources sources
 	request *gatehousev1.ExplainRequest
-	tool    string
-	exit    bool
+	tool    string // goes into the request where the flag was given, also as the empty name
+	exit    bool   // --exit-code
 }
 
+// newExplainCommand makes `gwctl explain`.
 func newExplainCommand(a *app) *cobra.Command {
 	f := &explainFlags{request: &gatehousev1.ExplainRequest{}}
 	cmd := &cobra.Command{

@@ -40,6 +40,7 @@ type imported struct {
 	objects []*gatehousev1.Object
 }
 
+// newImportCommand makes `gwctl import`. Its -o hides the global one, so it understands the formats too.
 func newImportCommand(a *app) *cobra.Command {
 	f := &importFlags{}
 	cmd := &cobra.Command{
@@ -120,6 +121,7 @@ func (a *app) readSeeds(f *importFlags, files []string) (*findings, error) {
 	if f.rules != "" {
 		loads = append(loads, func() (*manifest.Set, error) { return manifest.LoadRules(f.rules, f.defaultAgent) })
 	}
+	// Nothing is written unless all of it is in order: half an import would be found out much later.
 	found, err := examine(loadAll(loads))
 	if err != nil {
 		return nil, err
@@ -150,6 +152,7 @@ func writeManifests(dir string, objects []*gatehousev1.Object, force bool) ([]st
 	for _, o := range objects {
 		byKind[config.Kind(o)] = append(byKind[config.Kind(o)], o)
 	}
+	// All names are looked at before the first file is written.
 	var files []string
 	for _, kind := range sortedKeys(byKind) {
 		file := filepath.Join(dir, kind+".yaml")

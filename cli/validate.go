@@ -84,7 +84,7 @@ type findings struct {
 	Errors   manifest.Problems `json:"errors"`
 	Warnings manifest.Problems `json:"warnings"`
 
-	set *manifest.Set
+	set *manifest.Set // the objects that are in order
 }
 
 // check reads the files and examines what they hold.
@@ -101,6 +101,7 @@ func examine(set *manifest.Set, err error) (*findings, error) {
 	}
 	f := &findings{Errors: append(manifest.Problems{}, problems...), set: set}
 	f.Warnings = append(manifest.Problems{}, set.Warnings...)
+	// Objects that could not be read are not in the set; the others are looked at all the same.
 	violations, warnings := config.Validate(f.config())
 	for _, v := range violations {
 		f.Errors = append(f.Errors, set.Locate(v.Object, v.Field, v.Message))
@@ -143,6 +144,7 @@ func (f *findings) print(a *app) func(io.Writer, bool) error {
 	}
 }
 
+// newValidateCommand makes `gwctl validate`.
 func newValidateCommand(a *app) *cobra.Command {
 	var s sources
 	cmd := &cobra.Command{

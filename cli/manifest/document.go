@@ -18,6 +18,7 @@ type document struct {
 // place is a line and a column, both from 1.
 type place struct{ line, column int }
 
+// newDocument knows one place from the start, so that every problem has one: the beginning.
 func newDocument(file string, root *node) *document {
 	d := &document{file: file, root: root, places: make(map[string]place)}
 	d.places[""] = start(root)
@@ -51,7 +52,7 @@ func (d *document) problem(field, message string) Problem {
 type cursor struct {
 	doc   *document
 	node  *node
-	field string
+	field string // as in "spec.allow.tools.postgres[1]"; empty for the whole document
 }
 
 // top is the whole document.
@@ -79,6 +80,7 @@ func (c cursor) want(f form, name string) bool {
 // editor jumps to; lists and mappings are placed at their key, since they may begin lines below it.
 func (c cursor) under(step string, key place, n *node) cursor {
 	below := cursor{doc: c.doc, node: n, field: strings.TrimPrefix(c.field+step, ".")}
+	// Places are kept for every field that is visited: what will be disliked later is not known yet.
 	at := place{n.line, n.column}
 	if n.form == formList || n.form == formMap {
 		at = key
@@ -89,10 +91,10 @@ func (c cursor) under(step string, key place, n *node) cursor {
 
 // member is one key of a mapping.
 type member struct {
-	cursor
+	cursor // of the value
 
 	name string
-	key  place
+	key  place // of the key, where problems with its name are shown
 }
 
 // members lists the keys of a mapping whose names are the operator's choice, and refuses the second of a name.
@@ -100,6 +102,7 @@ func (c cursor) members() []member {
 	if !c.want(formMap, "a mapping") {
 		return nil
 	}
+	// YAML and JSON leave open what a second key of a name means, and readers differ: here it means a mistake.
 	first := make(map[string]entry, len(c.node.entries))
 	members := make([]member, 0, len(c.node.entries))
 	for _, e := range c.node.entries {

@@ -40,7 +40,7 @@ func EncodeYAML(v any) ([]byte, error) {
 // string: keys of several lines and tabs come back as something else.
 type emitter struct{ bytes.Buffer }
 
-// isBlock says whether a value takes lines of its own.
+// isBlock says whether a value takes lines of its own. Empty lists and mappings do not: [] and {}.
 func isBlock(n *node) bool { return len(n.items) > 0 || len(n.entries) > 0 }
 
 // block writes a list or a mapping that is not empty. The cursor is at the beginning of a line or, for the first entry of
@@ -78,7 +78,7 @@ func (e *emitter) value(n *node, indent int, gap string) {
 	e.WriteByte('\n')
 }
 
-// scalar writes what fits on the line.
+// scalar writes what fits on the line. Numbers and booleans are as the JSON has them, which is YAML too.
 func (e *emitter) scalar(n *node) {
 	switch n.form {
 	case formText:
@@ -107,7 +107,8 @@ func (e *emitter) text(s string) {
 	e.WriteByte('"')
 }
 
-// quoted writes one character of a string in double quotes.
+// quoted writes one character of a string in double quotes. What cannot be seen is escaped, so that a manifest shows all
+// that it holds.
 func (e *emitter) quoted(r rune) {
 	switch {
 	case r == '"' || r == '\\':

@@ -33,6 +33,7 @@ type input struct {
 func readAll(paths []string, stdin io.Reader) ([]input, error) {
 	var inputs []input
 	seen := make(map[string]bool)
+	// Standard input is a file like any other here, and is read once as well.
 	for _, path := range paths {
 		files, err := expand(path)
 		if err != nil {
@@ -76,6 +77,8 @@ func expand(path string) ([]string, error) {
 			files = append(files, filepath.Join(path, entry.Name()))
 		}
 	}
+	// A folder without manifests is a typing error far more often than the wish for an empty configuration, and under
+	// `gwctl up` it would delete everything.
 	if len(files) == 0 || len(files) > maxFiles {
 		return nil, fmt.Errorf("reading folder %s: %d manifests (*.yaml, *.yml, *.json), want 1 to %d", path, len(files), maxFiles)
 	}

@@ -63,7 +63,8 @@ func readObject(top cursor) *gatehousev1.Object {
 	return o
 }
 
-// seedHint recognises the seed's files, which are read by flags of their own.
+// seedHint recognises the seed's files, which are read by flags of their own. They are not read here as well, since a
+// folder of manifests must not change who may do what because somebody left a copy of an old file in it.
 func seedHint(c cursor) string {
 	switch {
 	case c.has("apiVersion") || c.has("kind"):
@@ -77,7 +78,7 @@ func seedHint(c cursor) string {
 	}
 }
 
-// require complains about every field that is not there.
+// require complains about every field that is not there, at the place of the mapping that lacks it.
 func (c cursor) require(names ...string) {
 	for _, name := range names {
 		if !c.has(name) {
@@ -101,7 +102,7 @@ func readKind(c cursor) kind {
 	return all[i]
 }
 
-// choose reads a string that must be one of some names; empty where it is not.
+// choose reads a string that must be one of some names; empty where it is not. Case counts, as everywhere in a manifest.
 func choose(c cursor, names []string) string {
 	value := c.text()
 	if c.node.form != formText || slices.Contains(names, value) {

@@ -97,6 +97,7 @@ func (r *yamlReader) document(text string) (n *node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// There is one document, since markers are cut out; the first with content is it.
 	for _, doc := range file.Docs {
 		if doc.Body != nil {
 			return r.value(doc.Body, 0)
@@ -151,6 +152,7 @@ func (r *yamlReader) problem(err error) Problem {
 	return Problem{File: r.file, Line: r.before + 1, Column: 1, Message: "YAML: " + firstLine(err.Error())}
 }
 
+// firstLine leaves out the excerpt that the parser puts below its messages.
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
