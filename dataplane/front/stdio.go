@@ -96,10 +96,10 @@ func (x *exchange) readLine(r *bufio.Reader, most int) error {
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
+		case long && (err == nil || err == io.EOF): // the next read finds the end once more
+			return errLongLine
 		case err == io.EOF && len(x.body) > 0:
 			return nil
-		case err == nil && long:
-			return errLongLine
 		default:
 			return err
 		}

@@ -166,6 +166,18 @@ func TestPipePassesBigResultsAsOneLine(t *testing.T) {
 	}
 }
 
+func TestPipeAnswersALastLineThatIsTooLong(t *testing.T) {
+	conf := config(t, newTools())
+	conf.MaxBody = 100
+	var out strings.Builder
+	if err := front.New(conf).ServeStdio(t.Context(), strings.NewReader(strings.Repeat("x", 101)), &out); err != nil {
+		t.Errorf("ServeStdio = %v, want nil", err)
+	}
+	if want := `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"the message is larger than this gateway takes"}}` + "\n"; out.String() != want {
+		t.Errorf("answer = %s, want %s", out.String(), want)
+	}
+}
+
 func TestPipeBoundsWhatRunsAtOnce(t *testing.T) {
 	g := newTools()
 	conf := config(t, g)
