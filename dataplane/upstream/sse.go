@@ -42,7 +42,7 @@ func dialSSE(ctx context.Context, e *endpoint) (*sseConn, error) {
 
 // read opens the stream and reads it to its end; named gets the outcome of the first event.
 func (c *sseConn) read(named chan<- error) {
-	err := c.follow(named)
+	err := c.stream(named)
 	if err == nil {
 		err = conduct("ended the event stream")
 	}
@@ -57,7 +57,7 @@ func (c *sseConn) read(named chan<- error) {
 	}
 }
 
-func (c *sseConn) follow(named chan<- error) error {
+func (c *sseConn) stream(named chan<- error) error {
 	resp, err := c.do(c.ctx, http.MethodGet, c.said.Load().get, nil)
 	if err != nil {
 		return err
