@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
 	"github.com/gatehouse-mcp/gatehouse/controlplane/store/bolt"
@@ -70,6 +72,32 @@ func TestOpenFindsWhatWasCommitted(t *testing.T) {
 	}
 	if ch, err := s.Watch(t.Context()); err != nil || <-ch != 5 {
 		t.Errorf("Watch() after a restart does not begin with 5 (%v)", err)
+	}
+}
+
+// TestStoreOfManyPagesOpens has trees of several levels and pages that are free, unlike the stores of most tests.
+func TestStoreOfManyPagesOpens(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, bolt.Config{Dir: dir, Retention: 3})
+	r := storetest.Revision("large")
+	for i := range 3000 {
+		r.Config.Objects = append(r.Config.Objects, storetest.Server(fmt.Sprint(i), strings.Repeat("x", i%300)))
+	}
+	for n := range int64(6) {
+		r.Config.Objects = r.Config.Objects[:len(r.Config.Objects)-300]
+		if err := s.Commit(t.Context(), n, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, bolt.Config{Dir: dir, Retention: 3})
+	if got, err := s.Load(t.Context(), 0); err != nil || !proto.Equal(got.Config, r.Config) {
+		t.Errorf("Load(0) after a restart = %v, want what was committed", err)
+	}
+	if n, err := bolt.Restore(t.Context(), bytes.NewReader(backUp(t, s)), t.TempDir()); err != nil || n != 6 {
+		t.Errorf("Restore() = %d, %v, want 6, nil", n, err)
 	}
 }
 

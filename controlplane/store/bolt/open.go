@@ -3,6 +3,7 @@ package bolt
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -35,20 +36,33 @@ func openLocked(c Config) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// openFile opens a bbolt file. On a damaged one bbolt either says so or panics; both become ErrCorrupt, and after a panic
-// the file stays locked until the process ends, since bbolt's mapping of it does.
-func openFile(path string, maxBytes int64) (db *bbolt.DB, err error) {
-	if info, err := os.Stat(path); err == nil && 0 < info.Size() && info.Size() < minSize {
+// openFile opens a bbolt file for writing, once its pages are proven.
+func openFile(path string, maxBytes int64) (*bbolt.DB, error) {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case 0 < info.Size() && info.Size() < minSize:
 		return nil, fmt.Errorf("%w: the file has only %d bytes", store.ErrCorrupt, info.Size())
+	case info.Size() > 0:
+		if err := provePages(path); err != nil {
+			return nil, err
+		}
 	}
+	return openBolt(path, &bbolt.Options{
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: 16 << 20, // also the step in which the file grows
+		MaxSize:         int(maxBytes),
+	})
+}
+
+// openBolt has bbolt open a file. A damaged one it refuses or panics on; both become ErrCorrupt, and after a panic the file
+// stays locked until the process ends, since bbolt's mapping of it does.
+func openBolt(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
+	options.Timeout = time.Nanosecond // one try to lock it
 	err = guarded(func() error {
 		var err error
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-			Timeout:         time.Nanosecond, // one try to lock it
-			FreelistType:    bbolt.FreelistMapType,
-			InitialMmapSize: 16 << 20, // also the step in which the file grows
-			MaxSize:         int(maxBytes),
-		})
+		db, err = bbolt.Open(path, 0o600, options)
 		return err
 	})
 	for _, damage := range []error{berrors.ErrInvalid, berrors.ErrChecksum, berrors.ErrVersionMismatch} {
