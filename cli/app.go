@@ -142,8 +142,7 @@ func (a *app) usageFailure(root *cobra.Command, args []string, err error) error 
 	if cmd, _, findErr := root.Find(args); findErr == nil && cmd != root {
 		hint = fmt.Sprintf("`%s --help` shows how it is used", cmd.CommandPath())
 	}
-	var f *failure
-	if errors.As(err, &f) {
+	if _, ok := errors.AsType[*failure](err); ok {
 		return err
 	}
 	return fail(codeUsage, err, hint)
@@ -194,8 +193,8 @@ func (a *app) author() string {
 	return user + "@" + host
 }
 
-// warn prints one line of something to look at on standard error.
-func (a *app) warn(format string, args ...any) {
+// warnf prints one line of something to look at on standard error.
+func (a *app) warnf(format string, args ...any) {
 	fmt.Fprintf(a.io.Stderr, a.paint(a.io.Stderr, yellow, "warning:")+" "+format+"\n", args...)
 }
 
@@ -231,7 +230,9 @@ func (a *app) reportJSON(f *failure) {
 	}
 	enc := json.NewEncoder(a.io.Stderr)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(map[string]body{"error": b}) // standard error is the last resort
+	if err := enc.Encode(map[string]body{"error": b}); err != nil {
+		fmt.Fprintln(a.io.Stderr, err) // there is no other place to say it
+	}
 }
 
 // The colours that words are painted in; every one of them stands beside a word that says the same.

@@ -160,7 +160,7 @@ func (a *app) finish(ctx context.Context, out *applied, w waitFlag) error {
 		return nil
 	}
 	for _, line := range missing {
-		a.warn("%s", line)
+		a.warnf("%s", line)
 	}
 	return exitWith(exitDifference)
 }
@@ -181,7 +181,7 @@ func (r *applied) print(a *app) func(io.Writer, bool) error {
 			fmt.Fprintf(w, "%s  %s\n", a.paint(w, actionColour(c.Action), fmt.Sprintf("%-7s", c.Action)), c.Object)
 		}
 		for _, warning := range r.Warnings {
-			a.warn("%s", warning)
+			a.warnf("%s", warning)
 		}
 		_, err := fmt.Fprintf(w, "revision %d %s\n", r.Revision, r.Outcome)
 		return err

@@ -71,7 +71,10 @@ func TestScripts(t *testing.T) {
 
 // addresses are what `gwctl up` writes to up.json.
 type addresses struct {
-	Gateway, ControlPlane, Admin, KeyFile string
+	Gateway      string `json:"gateway"`
+	ControlPlane string `json:"controlPlane"`
+	Admin        string `json:"admin"`
+	KeyFile      string `json:"keyFile"`
 }
 
 // waitUp waits until the `gwctl up` of a data folder serves, and points the following commands at it.

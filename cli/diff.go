@@ -147,7 +147,7 @@ func (d *difference) print(a *app) func(io.Writer, bool) error {
 			}
 		}
 		for _, warning := range d.warnings {
-			a.warn("%s: %s: %s", warning.GetObject(), warning.GetField(), warning.GetMessage())
+			a.warnf("%s: %s: %s", warning.GetObject(), warning.GetField(), warning.GetMessage())
 		}
 		return d.printAccess(a, w)
 	}

@@ -95,8 +95,7 @@ func failureOf(ctx context.Context, err error) *failure {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fail(codeUnreachable, err, "--timeout gives it longer")
 	}
-	var problems manifest.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[manifest.Problems](err); ok {
 		return &failure{code: codeValidation, exit: exitValidation, err: errors.New(found(len(problems))), details: problems}
 	}
 	if s, ok := status.FromError(err); ok {

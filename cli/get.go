@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -92,12 +91,14 @@ func (a *app) get(ctx context.Context, req *gatehousev1.GetRequest) error {
 	if err != nil {
 		return err
 	}
-	v, err := viewObjects(resp, req.GetKind())
+	list, err := newListing(resp)
 	if err != nil {
 		return err
 	}
-	if req.GetName() != "" {
-		v.data = v.data.(*listing).Items[0]
+	v := viewObjects(resp, req.GetKind())
+	v.data = list
+	if req.GetName() != "" { // the control plane has refused a name that is not there
+		v.data = list.Items[0]
 	}
 	return a.show(v)
 }
@@ -119,21 +120,28 @@ type listing struct {
 	Items    []any `json:"items"`
 }
 
-// viewObjects shows objects as manifests, or as one line each for people.
-func viewObjects(resp *gatehousev1.GetResponse, kind string) (view, error) {
+// newListing holds objects as manifests, so that what is printed can be applied again.
+func newListing(resp *gatehousev1.GetResponse) (*listing, error) {
 	list := &listing{Revision: resp.GetRevision(), Items: []any{}}
+	for _, o := range resp.GetObjects() {
+		doc, err := manifest.NewDocument(o)
+		if err != nil {
+			return nil, fmt.Errorf("printing %s: %w", config.Ref(o), err)
+		}
+		list.Items = append(list.Items, doc)
+	}
+	return list, nil
+}
+
+// viewObjects shows objects as one line each.
+func viewObjects(resp *gatehousev1.GetResponse, kind string) view {
 	var names []string
 	g := gridOf(kind)
 	for _, o := range resp.GetObjects() {
-		raw, err := manifest.Marshal([]*gatehousev1.Object{o}, formatJSON)
-		if err != nil {
-			return view{}, fmt.Errorf("printing %s: %w", config.Ref(o), err)
-		}
-		list.Items = append(list.Items, json.RawMessage(raw))
 		names = append(names, config.Ref(o))
 		g.row(cellsOf(o)...)
 	}
-	return view{data: list, names: names, people: g.write}, nil
+	return view{names: names, people: g.write}
 }
 
 // gridOf is the empty table of a kind.

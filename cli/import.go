@@ -199,7 +199,7 @@ func (a *app) applyImported(cmd *cobra.Command, f *importFlags, out *imported) e
 func (r *imported) print(a *app) func(io.Writer, bool) error {
 	return func(w io.Writer, _ bool) error {
 		for _, warning := range r.Warnings {
-			a.warn("%s", warning.Error())
+			a.warnf("%s", warning.Error())
 		}
 		switch {
 		case r.Outcome != "":

@@ -84,7 +84,7 @@ func (a *app) createKey(ctx context.Context, name string, agents []string, ttl t
 	out.Revision = resp.GetRevision()
 	for _, w := range newApplied(resp).Warnings {
 		if w.Object == config.Credentials+"/"+name {
-			a.warn("%s", w)
+			a.warnf("%s", w)
 		}
 	}
 	return a.show(view{data: out, names: []string{config.Credentials + "/" + name}, people: out.print(a)})

@@ -1,5 +1,7 @@
 package cli
 
+import "slices"
+
 // diffContext is how many unchanged lines stand around a changed one.
 const diffContext = 2
 
@@ -30,9 +32,9 @@ func commonLengths(a, b []string) [][]int {
 	for i := range table {
 		table[i] = make([]int, len(b)+1)
 	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
+	for i, lineA := range slices.Backward(a) {
+		for j, lineB := range slices.Backward(b) {
+			if lineA == lineB {
 				table[i][j] = table[i+1][j+1] + 1
 				continue
 			}

@@ -134,7 +134,7 @@ func (f *findings) err() error {
 func (f *findings) print(a *app) func(io.Writer, bool) error {
 	return func(w io.Writer, _ bool) error {
 		for _, warning := range f.Warnings {
-			a.warn("%s", warning.Error())
+			a.warnf("%s", warning.Error())
 		}
 		if len(f.Errors) > 0 {
 			return f.Errors

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -118,9 +119,7 @@ func (c *Client) post(ctx context.Context, body []byte, header http.Header) (*ht
 	if err != nil {
 		return nil, fmt.Errorf("reading gateway URL: %w", err)
 	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
 	c.authorize(req)

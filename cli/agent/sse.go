@@ -37,10 +37,10 @@ func events(r io.Reader, visit func([]byte) error) error {
 	var data []byte
 	for {
 		line, err := lines.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return err
 		}
-		ended := err != nil
 		line = bytes.TrimRight(line, "\r\n")
 		if rest, ok := bytes.CutPrefix(line, []byte("data:")); ok {
 			data = append(append(data, bytes.TrimPrefix(rest, []byte(" "))...), '\n')

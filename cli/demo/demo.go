@@ -52,8 +52,15 @@ func ServeHTTP(ctx context.Context, addr string, ready func(url string)) error {
 		return fmt.Errorf("serving %s: %w", lis.Addr(), err)
 	case <-ctx.Done():
 	}
-	err = srv.Close() // streams of clients never end by themselves
-	<-served
+	// Clients' streams never end by themselves, so there is nothing to wait for but the goroutine.
+	return errors.Join(srv.Close(), ignoreClosed(<-served))
+}
+
+// ignoreClosed drops the error that says no more than that the server was closed.
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
 	return err
 }
 

@@ -99,8 +99,7 @@ type trouble struct {
 }
 
 func (t *trouble) add(err error) {
-	var problems manifest.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[manifest.Problems](err); ok {
 		t.problems = append(t.problems, problems...)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +75,7 @@ func (s *syncer) withKey(ctx context.Context, objects []*gatehousev1.Object, age
 	if o == nil {
 		return objects, nil
 	}
-	return append(objects[:len(objects):len(objects)], o), nil
+	return append(slices.Clip(objects), o), nil
 }
 
 // warn writes what deserves a look, with its place in the files.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,10 @@ func (w *watcher) run(ctx context.Context, signals <-chan os.Signal, changed fun
 				settled.Reset(settleTime)
 			}
 			continue
-		case <-w.fs.Errors: // events were lost: look
+		case _, ok := <-w.fs.Errors: // events were lost: look, since nobody knows which
+			if !ok {
+				return errors.New("watching files: the watch ended")
+			}
 		case <-tick.C:
 		case <-settled.C:
 			waiting = false
@@ -98,19 +102,14 @@ func (w *watcher) arm() {
 
 // watches says whether a folder is still watched: one that was removed and made anew is not.
 func (w *watcher) watches(dir string) bool {
-	for _, d := range w.fs.WatchList() {
-		if d == dir {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(w.fs.WatchList(), dir)
 }
 
 // folders are those in which a change of a path can show: its own, that of the file it leads to, and itself if it is one.
 func folders(path string) []string {
 	out := []string{filepath.Dir(path)}
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != filepath.Clean(path) {
-		out = append(out, filepath.Dir(real))
+	if target, err := filepath.EvalSymlinks(path); err == nil && target != filepath.Clean(path) {
+		out = append(out, filepath.Dir(target))
 	}
 	if stat, err := os.Stat(path); err == nil && stat.IsDir() {
 		out = append(out, path)
@@ -136,15 +135,15 @@ func (w *watcher) state() string {
 
 // describe writes what tells one content of a file from another: where it lies, its size and its time.
 func describe(b *strings.Builder, path string) {
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		fmt.Fprintf(b, "%s %t\n", path, errors.Is(err, os.ErrNotExist))
 		return
 	}
-	stat, err := os.Stat(real)
+	stat, err := os.Stat(target)
 	if err != nil || stat.IsDir() {
-		fmt.Fprintf(b, "%s folder %v\n", real, err)
+		fmt.Fprintf(b, "%s folder %v\n", target, err)
 		return
 	}
-	fmt.Fprintf(b, "%s %d %d\n", real, stat.Size(), stat.ModTime().UnixNano())
+	fmt.Fprintf(b, "%s %d %d\n", target, stat.Size(), stat.ModTime().UnixNano())
 }
