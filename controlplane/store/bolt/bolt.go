@@ -1,12 +1,20 @@
 // Package bolt keeps the configuration's revisions in one bbolt file, for a control plane of one process.
 //
-// The file has three buckets. blobs holds bytes under their SHA-256, one blob for each object and one manifest for each
-// revision. revisions maps a number (8 bytes, big endian) to its manifest. meta holds two rows with a checksum of their
-// own: the identity, and the head, which says what the newest and the oldest revision are. A commit writes blobs, a
-// revision row and the head in one transaction that is on disk when it returns.
+// The file has three buckets:
 //
-// The package refuses to serve what it cannot prove: a byte that changed on disk is ErrCorrupt and nothing else. It
-// refuses a second process, and it never writes without fsync.
+//	blobs      SHA-256          → bytes: one blob for each object, and one manifest for each revision
+//	revisions  number (8 bytes) → the SHA-256 of its manifest
+//	meta       "identity"       → what the store got when it was made, with a checksum of its own
+//	           "head"           → the oldest and the newest revision, with a checksum of its own
+//
+// A commit writes blobs, a revision's row and the head in one transaction that is on disk when it returns. Retention moves
+// the head's oldest in the same transaction, so what it cuts off is gone for readers at once; a sweeper deletes it later.
+//
+// The package refuses to serve what it cannot prove: a byte that changed on disk is ErrCorrupt and nothing else. From the
+// head every byte that is read hangs on a digest, and the pages below bbolt's trees are proven before bbolt follows them.
+// One damage is beyond it: where the newer of bbolt's two head pages is damaged, bbolt takes the older one, as it does
+// after a crash in the midst of a commit, and the newest revision is gone. The package refuses a second process, and it
+// never writes without fsync.
 package bolt
 
 import (

@@ -14,8 +14,8 @@ import (
 // holder says who holds the lock, which the lock itself does not tell. It is for people: only the lock decides.
 type holder struct {
 	PID   int       `json:"pid"`
-	Host  string    `json:"host"`
-	Since time.Time `json:"since"`
+	Host  string    `json:"host"`  // the folder may be on a disk that several share
+	Since time.Time `json:"since"` // in UTC, whole seconds
 }
 
 // holderPath is where the name of the holder is.

@@ -29,9 +29,9 @@ const schema = 1
 // identityRow is the identity as it is stored.
 type identityRow struct {
 	Schema  int    `json:"schema"`
-	ID      string `json:"id"`
-	Epoch   int64  `json:"epoch"`
-	SealKey []byte `json:"seal_key"`
+	ID      string `json:"id"`       // 16 random bytes, in hex
+	Epoch   int64  `json:"epoch"`    // from 1
+	SealKey []byte `json:"seal_key"` // 32 random bytes; a restore keeps them, so that agents keep their sessions
 }
 
 // head says which revisions there are: oldest to newest, without a gap. Both are 0 in an empty store.

@@ -36,7 +36,8 @@ func openLocked(c Config) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// openFile opens a bbolt file for writing, once its pages are proven.
+// openFile opens a bbolt file for writing, once its pages are proven. Between the proof and the opening another process may
+// come first; then this one learns that the store is in use.
 func openFile(path string, maxBytes int64) (*bbolt.DB, error) {
 	switch info, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):

@@ -31,10 +31,10 @@ var native = binary.NativeEndian
 // pages are those of a file, each of which may be in use once.
 type pages struct {
 	file *os.File
-	size uint64 // of one page
-	end  uint64
-	used map[uint64]struct{}
-	todo []uint64
+	size uint64              // of one page, in bytes
+	end  uint64              // the first page that does not exist
+	used map[uint64]struct{} // by a tree, or as free
+	todo []uint64            // pages of trees that were referred to and not visited yet
 }
 
 // page is the beginning of one.

@@ -12,7 +12,8 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
-// Load returns revision n, or the newest where n is 0. ErrNotFound, ErrPruned, ErrCorrupt.
+// Load returns revision n, or the newest where n is 0. Each blob of it is hashed on the way, each time: the file is mapped,
+// so what was right at the last reading may be wrong at this one. ErrNotFound, ErrPruned, ErrCorrupt.
 func (s *Store) Load(ctx context.Context, n int64) (*store.Revision, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("loading revision %d: %w", n, err)
@@ -75,7 +76,7 @@ func (r reader) bucket(name []byte) (*bbolt.Bucket, error) {
 // load returns revision n of those in h, or the newest where n is 0.
 func (r reader) load(h head, n int64) (*store.Revision, error) {
 	switch {
-	case n == 0 && h.newest == 0:
+	case n == 0 && h.newest == 0: // nothing was committed yet, and that is a state like any other
 		return &store.Revision{Record: &gatehousev1.Revision{}, Config: &gatehousev1.Config{}}, nil
 	case n == 0:
 		n = h.newest

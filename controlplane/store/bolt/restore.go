@@ -21,8 +21,9 @@ var ErrNotEmpty = errors.New("the folder is not empty")
 const restoreName = fileName + ".restore"
 
 // Restore makes a new store in dir, which must be missing or empty, from what Backup wrote, and returns its newest
-// revision. Every digest is checked before the store appears. The epoch grows by one, so that proxies which saw later
-// revisions take the restored ones. ErrNotEmpty, ErrCorrupt.
+// revision. Every digest is checked before the store appears, under its name, by a rename: killed at any point, Restore
+// leaves a store or none. The epoch grows by one, so that proxies which saw later revisions take the restored ones.
+// ErrNotEmpty, ErrCorrupt.
 func Restore(ctx context.Context, r io.Reader, dir string) (rev int64, err error) {
 	if err := claim(dir); err != nil {
 		return 0, fmt.Errorf("restoring to %s: %w", dir, err)
@@ -33,10 +34,10 @@ func Restore(ctx context.Context, r io.Reader, dir string) (rev int64, err error
 			err = errors.Join(err, os.RemoveAll(tmp))
 		}
 	}()
-	if err := unpack(ctx, r, tmp); err != nil {
+	if err := unpack(ctx, r, tmp); err != nil { // the bytes are those that Backup wrote
 		return 0, fmt.Errorf("reading the backup: %w", err)
 	}
-	rev, err = adopt(ctx, tmp)
+	rev, err = adopt(ctx, tmp) // they are a store, and it is whole
 	if err != nil {
 		return 0, fmt.Errorf("checking the backup: %w", err)
 	}

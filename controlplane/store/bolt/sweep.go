@@ -35,7 +35,8 @@ func (s *Store) sweepUntilClosing() {
 	}
 }
 
-// mark is what a sweep found in one consistent state.
+// mark is what a sweep found in one consistent state. Counting references instead would cost each commit a write for each
+// object, and one count that is wrong would delete what is in use; a mark is made anew each time.
 type mark struct {
 	newest int64                       // the newest revision that live takes into account
 	stale  []int64                     // revisions to remove, oldest first
@@ -80,7 +81,7 @@ func (r reader) stale() ([]int64, error) {
 		return nil, err
 	}
 	var stale []int64
-	c := revisions.Cursor()
+	c := revisions.Cursor() // keys sort as numbers, so the oldest come first
 	for k, _ := c.First(); k != nil && revisionOf(k) < h.oldest; k, _ = c.Next() {
 		stale = append(stale, revisionOf(k))
 	}

@@ -11,10 +11,10 @@ import (
 // watchers are the channels of those who watch. Each has one slot, which holds the newest number that its reader has not
 // seen; so a slow reader costs nothing and holds nobody up.
 type watchers struct {
-	mu     sync.Mutex // guards below
+	mu     sync.Mutex // guards below, and is what makes one sender of many commits
 	newest int64
 	closed bool
-	chans  map[chan int64]struct{}
+	chans  map[chan int64]struct{} // closed when they are taken out, and only then
 }
 
 // Watch returns a channel that carries the number of the newest revision: at once, and again whenever it grows. It closes
