@@ -35,15 +35,14 @@ func main() {
 	flag.StringVar(&o.to, "to", "", "internal: where the reverse proxy sends to")
 	flag.IntVar(&o.tools, "tools", 1, "internal: how many tools the echo upstream has")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
+	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, o options) error {
+// run plays a role until it is killed, or measures.
+func run(o options) error {
 	switch o.role {
 	case "echo-http":
 		return serveEchoHTTP(o.listen, o.tools)
@@ -52,5 +51,7 @@ func run(ctx context.Context, o options) error {
 	case "reverse":
 		return serveReverse(o.listen, o.to)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	return measure(ctx, o)
 }

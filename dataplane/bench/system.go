@@ -106,10 +106,7 @@ spec: {allow: {servers: ["*"], tools: {http: [echo, "e*"], stdio: [echo]}}, deny
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
-	if _, err := s.gwctl(ctx, bin, "apply", "-f", file, "--wait"); err != nil {
-		return err
-	}
-	out, err := s.gwctl(ctx, bin, "key", "create", "bench", "--agent", "agent", "--wait")
+	out, err := s.gwctl(ctx, bin, "key", "create", "bench", "--agent", "agent")
 	if err != nil {
 		return err
 	}
@@ -118,7 +115,8 @@ spec: {allow: {servers: ["*"], tools: {http: [echo, "e*"], stdio: [echo]}}, deny
 		return fmt.Errorf("reading the key: %w", err)
 	}
 	s.key = made.Key
-	return nil
+	_, err = s.gwctl(ctx, bin, "apply", "-f", file, "--wait") // it waits for the key's revision too
+	return err
 }
 
 func (s *system) gwctl(ctx context.Context, bin string, args ...string) ([]byte, error) {
