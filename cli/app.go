@@ -60,7 +60,7 @@ func newApp(streams IO) *app {
 		streams.Stderr = io.Discard
 	}
 	a := &app{io: streams, env: make(map[string]string)}
-	for _, kv := range streams.Env {
+	for _, kv := range streams.Env { // a later entry wins, as in a process
 		if k, v, ok := strings.Cut(kv, "="); ok {
 			a.env[k] = v
 		}
@@ -108,6 +108,7 @@ func (a *app) flagsFromEnv(cmd *cobra.Command) error {
 	var errs []error
 	global := cmd.Root().PersistentFlags()
 	set := func(f *pflag.Flag) {
+		// An empty variable counts as unset, as scripts use it: GWCTL_KEY= gwctl …
 		v := a.env[envName(f.Name)]
 		if v == "" || f.Changed {
 			return
@@ -116,7 +117,7 @@ func (a *app) flagsFromEnv(cmd *cobra.Command) error {
 			errs = append(errs, fmt.Errorf("reading %s: %w", envName(f.Name), err))
 			return
 		}
-		f.Changed = true
+		f.Changed = true // commands that ask whether a flag was given mean the variable as well
 	}
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if global.Lookup(f.Name) == nil && f.Name != "help" {
@@ -139,6 +140,7 @@ func (a *app) usageFailure(root *cobra.Command, args []string, err error) error 
 		a.output = formatJSON
 	}
 	hint := "`gwctl --help` lists the commands"
+	// The nearest command whose help answers the question.
 	if cmd, _, findErr := root.Find(args); findErr == nil && cmd != root {
 		hint = fmt.Sprintf("`%s --help` shows how it is used", cmd.CommandPath())
 	}
@@ -166,6 +168,7 @@ func wantsJSON(args []string) bool {
 // admin returns a client of the control plane. Nothing is dialled before the first call.
 func (a *app) admin() (gatehousev1.AdminServiceClient, error) {
 	if a.conn == nil {
+		// Passthrough: the address is dialled as it stands. Operators' proxies and resolvers have no business on loopback.
 		conn, err := grpc.NewClient("passthrough:///"+a.controlPlane, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			return nil, fmt.Errorf("dialling control plane %s: %w", a.controlPlane, err)

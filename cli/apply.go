@@ -19,6 +19,7 @@ type change struct {
 }
 
 // warning is something to look at, in JSON.
+// Object and Field are empty where it is about the whole.
 type warning struct {
 	Object  string `json:"object"`
 	Field   string `json:"field"`
@@ -68,12 +69,14 @@ func word(value fmt.Stringer, prefix string) string {
 type applyFlags struct {
 	files   []string
 	dryRun  bool
-	base    int64
+	base    int64 // means something only where it is given
 	prune   bool
 	message string
 	wait    waitFlag
 }
 
+// newApplyCommand is the operator's main verb. Like kubectl it does not ask back: `gwctl diff` is the question, and --base
+// makes sure that what was looked at is what is changed.
 func newApplyCommand(a *app) *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{
@@ -110,7 +113,7 @@ func (a *app) apply(cmd *cobra.Command, f *applyFlags) error {
 	if f.prune {
 		req.Prune = gatehousev1.Prune_PRUNE_ALL
 	}
-	if cmd.Flags().Changed("base") {
+	if cmd.Flags().Changed("base") { // 0 is a base too: the one of an empty store
 		req.Base = &f.base
 	}
 	return a.commit(cmd.Context(), req, commitOptions{set: set, wait: f.wait})
@@ -141,7 +144,7 @@ func (a *app) commit(ctx context.Context, req *gatehousev1.ApplyRequest, o commi
 			out.Warnings = append(out.Warnings, warning{Field: w.Field, Message: w.Message})
 		}
 	}
-	if req.GetDryRun() {
+	if req.GetDryRun() { // there is no revision that anybody could serve
 		o.wait = ""
 	}
 	return a.finish(ctx, out, o.wait)
@@ -149,6 +152,8 @@ func (a *app) commit(ctx context.Context, req *gatehousev1.ApplyRequest, o commi
 
 // finish waits for the proxies where asked, prints the answer, and says by its error whether all are there.
 func (a *app) finish(ctx context.Context, out *applied, w waitFlag) error {
+	// The answer is printed after the wait, since with -o json there may be only one document; the progress is on standard
+	// error meanwhile.
 	missing, err := a.await(ctx, out, w)
 	if err != nil {
 		return err
@@ -199,6 +204,7 @@ func (w warning) String() string {
 	return strings.Join(parts, ": ")
 }
 
+// actionColour paints what comes green, what goes red, and what stays in another form yellow.
 func actionColour(action string) string {
 	switch action {
 	case "created":

@@ -24,6 +24,8 @@ import (
 // callGrace is how much longer gwctl waits than it told the gateway to, so that the gateway's own words arrive.
 const callGrace = 2 * time.Second
 
+// newCallCommand asks the gateway, not the control plane: what comes back has passed the same identity, policy and upstream
+// as an agent's call, and stands in the same audit log.
 func newCallCommand(a *app) *cobra.Command {
 	var as string
 	cmd := &cobra.Command{
@@ -52,6 +54,7 @@ func newCallCommand(a *app) *cobra.Command {
 
 // toolCall is the arguments of the gateway's execute_tool.
 type toolCall struct {
+	// Agent is left out where it is empty: the gateway then takes the key's only agent, or the fallback.
 	Agent     string          `json:"agent_id,omitempty"`
 	Server    string          `json:"server"`
 	Tool      string          `json:"tool"`
@@ -98,7 +101,7 @@ func argument(word string) (name string, value json.RawMessage, err error) {
 		return "", nil, usagef("argument %s: want NAME=TEXT or NAME:=JSON", word)
 	}
 	if typed, ok := strings.CutSuffix(name, ":"); ok {
-		if !json.Valid([]byte(text)) {
+		if !json.Valid([]byte(text)) { // the raw text is sent, so that numbers keep all their digits
 			return "", nil, usagef("argument %s: %s is no JSON; %s=TEXT is for text", typed, text, typed)
 		}
 		return typed, json.RawMessage(text), nil
@@ -113,6 +116,7 @@ func (a *app) call(ctx context.Context, c toolCall) error {
 	if err != nil {
 		return err
 	}
+	// The gateway cancels the upstream when the time is up; gwctl leaving alone would let a legacy call run on.
 	c.TimeoutMS = max(1, a.timeout.Milliseconds())
 	bounded, cancel := context.WithTimeout(ctx, a.timeout+callGrace)
 	defer cancel()
@@ -120,6 +124,7 @@ func (a *app) call(ctx context.Context, c toolCall) error {
 	if err != nil {
 		return a.callFailure(ctx, err)
 	}
+	// Only what decides the exit code is decoded; the result itself is printed from its own bytes.
 	var r result
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return fmt.Errorf("reading result: %w", err)
@@ -182,6 +187,7 @@ func isLoopback(raw string) bool {
 	if err != nil {
 		return false
 	}
+	// Names other than localhost are not looked up: what they mean can change between the question and the call.
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }

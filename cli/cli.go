@@ -26,13 +26,14 @@ type IO struct {
 func Run(ctx context.Context, streams IO, args []string) int {
 	a := newApp(streams)
 	defer a.close()
+	// One place turns whatever happened into an exit code; commands only return errors.
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
-	if !a.started {
+	if !a.started { // flags or arguments were not understood, so nothing has been done
 		err = a.usageFailure(root, args, err)
 	}
 	f := failureOf(ctx, err)
@@ -78,6 +79,7 @@ const (
 	groupKeep   = "keep"
 )
 
+// inGroup puts commands under one heading of the help text, in the order given.
 func inGroup(root *cobra.Command, group string, commands ...*cobra.Command) {
 	for _, c := range commands {
 		c.GroupID = group

@@ -81,7 +81,7 @@ func (a *app) completeReferences(cmd *cobra.Command, _ []string, _ string) ([]st
 
 // completeGet offers kinds, then names of the kind.
 func (a *app) completeGet(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
+	if len(args) == 0 { // KIND/NAME is understood too, but words complete better
 		return getKinds(), cobra.ShellCompDirectiveNoFileComp
 	}
 	var out []string

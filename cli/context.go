@@ -22,9 +22,12 @@ type contextFile struct {
 
 // target is one place to work at.
 type target struct {
+	// ControlPlane is host:port.
 	ControlPlane string `yaml:"controlPlane,omitempty"`
-	Gateway      string `yaml:"gateway,omitempty"`
-	KeyFile      string `yaml:"keyFile,omitempty"`
+	// Gateway is an MCP URL.
+	Gateway string `yaml:"gateway,omitempty"`
+	// KeyFile is an absolute path.
+	KeyFile string `yaml:"keyFile,omitempty"`
 }
 
 // contextPath is where the file lies: XDG_CONFIG_HOME, else ~/.config.
@@ -66,6 +69,7 @@ func (a *app) writeContexts(f *contextFile) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("writing contexts: %w", err)
 	}
+	// A rename replaces the file at once, so that a command that reads it meanwhile sees the old or the new one.
 	tmp := path + ".new"
 	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return fmt.Errorf("writing contexts: %w", err)
@@ -75,6 +79,7 @@ func (a *app) writeContexts(f *contextFile) error {
 
 // flagsFromContext fills the flags that neither the command line nor the environment gave.
 func (a *app) flagsFromContext(cmd *cobra.Command) error {
+	// The verbs that mend a context file must work while it names a context that is gone.
 	if cmd.HasParent() && cmd.Parent().Name() == "context" {
 		return nil
 	}
@@ -99,12 +104,13 @@ func (a *app) flagsFromContext(cmd *cobra.Command) error {
 			if err := f.Value.Set(value); err != nil {
 				return fmt.Errorf("reading context %s: %w", name, err)
 			}
-			f.Changed = true
+			f.Changed = true // stdio, for one, asks whether a gateway was named
 		}
 	}
 	return nil
 }
 
+// newContextCommand groups the verbs of the context file.
 func newContextCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "context",
@@ -124,6 +130,7 @@ type contextItem struct {
 	KeyFile      string `json:"keyFile"`
 }
 
+// newContextListCommand shows where keys lie, never the keys.
 func newContextListCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
@@ -157,6 +164,7 @@ func (f *contextFile) view() view {
 	}
 }
 
+// newContextUseCommand refuses a name that is not there: every later command would fail on it.
 func newContextUseCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "use NAME",
@@ -183,6 +191,7 @@ func newContextUseCommand(a *app) *cobra.Command {
 	}
 }
 
+// newContextAddCommand takes the place to remember from the same flags that name it for one command.
 func newContextAddCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "add NAME [--control-plane ADDR] [--gateway URL] [--key-file FILE]",
@@ -221,6 +230,7 @@ func (a *app) target(cmd *cobra.Command) (*target, error) {
 	if t.KeyFile == "" {
 		return t, nil
 	}
+	// The context is used from any folder, the flag was given in this one.
 	abs, err := filepath.Abs(t.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("naming key file: %w", err)

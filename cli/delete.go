@@ -7,6 +7,7 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
+// newDeleteCommand is an apply that puts nothing, so it has the base, the dry run and the wait of one.
 func newDeleteCommand(a *app) *cobra.Command {
 	var wait waitFlag
 	req := &gatehousev1.ApplyRequest{}
@@ -18,6 +19,7 @@ func newDeleteCommand(a *app) *cobra.Command {
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeReferences,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// A reference that cannot exist is the caller's mistake; one that does not exist is for the control plane to say.
 			for _, ref := range args {
 				if _, _, err := config.ParseRef(ref); err != nil {
 					return fail(codeUsage, err, "")

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cli/demo"
 )
 
+// newDemoServerCommand makes gwctl its own first upstream, so that trying Gatehouse installs nothing else.
 func newDemoServerCommand(a *app) *cobra.Command {
 	var addr string
 	cmd := &cobra.Command{
@@ -20,6 +21,7 @@ func newDemoServerCommand(a *app) *cobra.Command {
 			if addr == "" {
 				return demo.Serve(cmd.Context(), a.io.Stdin, a.io.Stdout)
 			}
+			// On standard error, as all that is not data; on a pipe standard output is MCP's anyway.
 			return demo.ServeHTTP(cmd.Context(), addr, func(url string) {
 				fmt.Fprintln(a.io.Stderr, "demo server at", url)
 			})

@@ -14,6 +14,7 @@ import (
 )
 
 // difference is the answer of diff in JSON.
+// From is compared with To, which is 0 where files stand for it.
 type difference struct {
 	From    int64          `json:"from"`
 	To      int64          `json:"to"`
@@ -33,6 +34,7 @@ type accessChange struct {
 	After  string `json:"after"`
 }
 
+// newDiffCommand shows the consequence beside the change: a glob that is one character wider may open a hundred tools.
 func newDiffCommand(a *app) *cobra.Command {
 	var files []string
 	var prune bool
@@ -111,12 +113,14 @@ func (a *app) diff(ctx context.Context, req *gatehousev1.DiffRequest, set *manif
 	if err := a.show(view{data: d, names: objectsOf(d.Changes), people: d.print(a)}); err != nil {
 		return err
 	}
+	// As diff(1) and terraform do; a failure has another code, so that scripts can tell.
 	if len(d.Changes)+len(d.Access) > 0 {
 		return exitWith(exitDifference)
 	}
 	return nil
 }
 
+// newDifference converts the control plane's answer; what has no changes has empty lists, not null.
 func newDifference(resp *gatehousev1.DiffResponse) *difference {
 	d := &difference{
 		From: resp.GetFrom(), To: resp.GetTo(), Changes: changesOf(resp.GetChanges()), Access: []accessChange{},
@@ -139,7 +143,7 @@ func (d *difference) print(a *app) func(io.Writer, bool) error {
 		}
 		for i, c := range d.Changes {
 			fmt.Fprintf(w, "%s %s\n", a.paint(w, actionColour(c.Action), c.Action), c.Object)
-			if i >= len(d.details) {
+			if i >= len(d.details) { // an older control plane sends none
 				continue
 			}
 			if err := printObjectDiff(a, w, d.details[i]); err != nil {

@@ -90,7 +90,7 @@ func failureOf(ctx context.Context, err error) *failure {
 	switch {
 	case errors.As(err, &f):
 		return f
-	case ctx.Err() != nil:
+	case ctx.Err() != nil: // before the statuses: a call that was interrupted fails with one, too
 		return &failure{code: codeInternal, exit: exitInterrupted, err: errors.New("interrupted")}
 	case errors.Is(err, context.DeadlineExceeded):
 		return fail(codeUnreachable, err, "--timeout gives it longer")
@@ -140,7 +140,7 @@ func failureOfStatus(s *status.Status, err error) *failure {
 		return fail(codeUnauthenticated, err, "")
 	case codes.Unavailable, codes.DeadlineExceeded:
 		return fail(codeUnreachable, fmt.Errorf("reaching the control plane: %s", dialling(err)), "start one with `gwctl up` or gwcontrol, or name another with --control-plane")
-	case codes.NotFound, codes.OutOfRange, codes.FailedPrecondition:
+	case codes.NotFound, codes.OutOfRange, codes.FailedPrecondition: // what was asked for is not there to be had
 		return fail(codeUsage, err, "")
 	default:
 		return fail(codeInternal, err, "")

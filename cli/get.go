@@ -26,6 +26,7 @@ func getKinds() []string {
 	return []string{config.Servers, config.Policies, config.Settings, config.Credentials, kindProxies, kindRevisions}
 }
 
+// newGetCommand reads what others made. Proxies and revisions are no objects, but people look for them in the same place.
 func newGetCommand(a *app) *cobra.Command {
 	var rev int64
 	cmd := &cobra.Command{
@@ -57,6 +58,7 @@ func selection(args []string) (kind, name string, err error) {
 		}
 		name = args[1]
 	}
+	// People type "get server x" as readily as "get servers x".
 	for _, k := range getKinds() {
 		if kind == k || kind == singular(k) {
 			return k, name, nil
@@ -170,6 +172,7 @@ func cellsOf(o *gatehousev1.Object) []string {
 	case *gatehousev1.Object_Credential:
 		cells = []string{o.GetName(), join(spec.Credential.GetAgents()), expiry(spec.Credential)}
 	case *gatehousev1.Object_Settings:
+		// Absent means true: see the field's documentation.
 		deny := spec.Settings.DenyOnMissingAgent == nil || spec.Settings.GetDenyOnMissingAgent()
 		cells = []string{o.GetName(), strconv.FormatBool(deny), spec.Settings.GetDefaultAgent()}
 	}
@@ -196,6 +199,7 @@ func serverCells(name string, s *gatehousev1.Server) []string {
 	return []string{name, transport, target, session, state, s.GetDescription()}
 }
 
+// join puts several words into one cell.
 func join(words []string) string { return strings.Join(words, ",") }
 
 // labelsOf writes labels as k=v, sorted.
@@ -246,7 +250,7 @@ func (a *app) getRevisions(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		req.Before, req.Limit = n+1, 1
+		req.Before, req.Limit = n+1, 1 // the first one below the next is the one
 	}
 	revisions, err := a.revisions(ctx, req)
 	if err != nil {

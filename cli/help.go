@@ -23,6 +23,7 @@ func helpTopics() []*cobra.Command {
 	}
 }
 
+// environmentHelp lists the variables that people set; the rule in its first line covers all others.
 const environmentHelp = `Every flag has an environment variable: GWCTL_ and the flag's name in capitals, with _ for -.
 What is on the command line comes first, then the environment, then the context, then the default.
 
@@ -37,6 +38,7 @@ What is on the command line comes first, then the environment, then the context,
   XDG_CONFIG_HOME       folder of gwctl/config.yaml, which holds the contexts (default ~/.config)
   GATEHOUSE_GWCTL       the gwctl that "gwctl up" starts demo servers with (default: itself)`
 
+// exitCodesHelp is exit.go for people.
 const exitCodesHelp = `    0  it is done
     1  it went wrong, or the command was not understood
     2  there is a difference, access is denied, or not all proxies are there:

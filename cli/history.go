@@ -14,6 +14,7 @@ import (
 )
 
 // revision is one commit in JSON.
+// RollbackOf is 0 where it restored none.
 type revision struct {
 	Revision   int64    `json:"revision"`
 	Time       string   `json:"time"`
@@ -23,6 +24,7 @@ type revision struct {
 	Changes    []change `json:"changes"`
 }
 
+// newRevision converts the record of a commit.
 func newRevision(r *gatehousev1.Revision) revision {
 	return revision{
 		Revision: r.GetRevision(), Time: r.GetTime().AsTime().Format(time.RFC3339Nano), Author: r.GetAuthor(),
@@ -30,6 +32,7 @@ func newRevision(r *gatehousev1.Revision) revision {
 	}
 }
 
+// newHistoryCommand lists the commits, which are also the audit trail of the configuration.
 func newHistoryCommand(a *app) *cobra.Command {
 	req := &gatehousev1.HistoryRequest{}
 	cmd := &cobra.Command{
@@ -70,6 +73,7 @@ func (a *app) revisions(ctx context.Context, req *gatehousev1.HistoryRequest) ([
 	return out, nil
 }
 
+// revisionNames are revisions as references, such as revisions/7.
 func revisionNames(revisions []revision) []string {
 	names := make([]string, 0, len(revisions))
 	for _, r := range revisions {
@@ -84,6 +88,7 @@ func printRevisions(revisions []revision) func(io.Writer, bool) error {
 		g := grid{header: []string{"REVISION", "TIME", "AUTHOR", "CHANGES", "MESSAGE"}}
 		for _, r := range revisions {
 			when := r.Time
+			// People want to know how long ago it was; scripts and the wide form get the time itself.
 			if t, err := time.Parse(time.RFC3339Nano, r.Time); err == nil && !wide {
 				when = ago(t)
 			}

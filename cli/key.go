@@ -15,6 +15,7 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
+// newKeyCommand groups the verbs of API keys, which are Credential objects under a friendlier name.
 func newKeyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
@@ -35,6 +36,7 @@ type createdKey struct {
 	Revision int64    `json:"revision"`
 }
 
+// newKeyCreateCommand makes the key on the operator's machine: neither the control plane nor the store ever sees it.
 func newKeyCreateCommand(a *app) *cobra.Command {
 	var agents []string
 	var ttl time.Duration
@@ -74,6 +76,7 @@ func (a *app) createKey(ctx context.Context, name string, agents []string, ttl t
 	}
 	bounded, cancel := a.within(ctx)
 	defer cancel()
+	// Create, since a second key under one name would silently end the first.
 	resp, err := client.Apply(bounded, &gatehousev1.ApplyRequest{
 		Put:    []*gatehousev1.Object{{Name: name, Spec: &gatehousev1.Object_Credential{Credential: cred}}},
 		Create: true, Author: a.author(), Message: "key create " + name,
@@ -82,6 +85,7 @@ func (a *app) createKey(ctx context.Context, name string, agents []string, ttl t
 		return located(ctx, nil, err)
 	}
 	out.Revision = resp.GetRevision()
+	// The warnings are about the whole configuration; only those about the key belong here.
 	for _, w := range newApplied(resp).Warnings {
 		if w.Object == config.Credentials+"/"+name {
 			a.warnf("%s", w)
@@ -104,6 +108,7 @@ func (k createdKey) print(a *app) func(io.Writer, bool) error {
 	}
 }
 
+// newKeyListCommand is `gwctl get credentials` where people look for it.
 func newKeyListCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
@@ -115,6 +120,7 @@ func newKeyListCommand(a *app) *cobra.Command {
 	}
 }
 
+// newKeyRevokeCommand deletes the credential. That is a revision like any other, so it reaches every proxy the same way.
 func newKeyRevokeCommand(a *app) *cobra.Command {
 	var wait waitFlag
 	cmd := &cobra.Command{

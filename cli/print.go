@@ -48,7 +48,7 @@ func (a *app) show(v view) error {
 // writeJSON prints one indented document. Raw messages inside keep their order of keys.
 func writeJSON(w io.Writer, data any) error {
 	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
+	enc.SetEscapeHTML(false) // nobody pastes it into a web page, and people read it
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(data); err != nil {
 		return fmt.Errorf("printing JSON: %w", err)
@@ -104,6 +104,7 @@ func (g *grid) write(w io.Writer, wide bool) error {
 	if !wide && g.narrow > 0 {
 		n = g.narrow
 	}
+	// Two spaces between columns and no lines around them: output that greps and cuts well.
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range append([][]string{g.header}, g.rows...) {
 		fmt.Fprintln(tw, strings.Join(r[:n], "\t"))

@@ -9,6 +9,7 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
+// newRollbackCommand goes back by going on: proxies only ever move to higher revisions.
 func newRollbackCommand(a *app) *cobra.Command {
 	var base int64
 	var message string

@@ -23,7 +23,7 @@ type proxy struct {
 	Labels   map[string]string `json:"labels"`
 	Version  string            `json:"version"`
 	LastSeen string            `json:"lastSeen"`
-	Error    *string           `json:"error"`
+	Error    *string           `json:"error"` // null unless it refused a revision
 
 	servers []*gatehousev1.ServerStatus
 }
@@ -42,6 +42,7 @@ type statusFlags struct {
 	interval time.Duration
 }
 
+// newStatusCommand answers the question after every apply: who has it, who has not, and why.
 func newStatusCommand(a *app) *cobra.Command {
 	var f statusFlags
 	cmd := &cobra.Command{
@@ -74,6 +75,7 @@ func (a *app) status(ctx context.Context, f statusFlags) error {
 	return nil
 }
 
+// showFleet prints the fleet once.
 func (a *app) showFleet(f *fleet) error {
 	return a.show(view{data: f, names: f.names(), people: f.print(a)})
 }
@@ -91,6 +93,7 @@ func (a *app) watchStatus(ctx context.Context, interval time.Duration) error {
 		if err != nil {
 			return err
 		}
+		// Only a change is printed: a log of the watch then reads as a list of events.
 		if key := now.key(); key != last {
 			last = key
 			if isTerminal(a.io.Stdout) && a.output == formatTable {
@@ -129,6 +132,7 @@ func (a *app) fleet(ctx context.Context) (*fleet, error) {
 	return out, nil
 }
 
+// newProxy converts what the control plane knows of one gateway.
 func newProxy(p *gatehousev1.Proxy) proxy {
 	out := proxy{
 		ID: p.GetId(), Revision: p.GetServing().GetRevision(), State: word(p.GetState(), "PROXY_STATE_"), Labels: p.GetLabels(),
@@ -146,6 +150,7 @@ func newProxy(p *gatehousev1.Proxy) proxy {
 // converged says that every proxy that is not offline serves the newest revision.
 func (f *fleet) converged() bool {
 	for _, p := range f.Proxies {
+		// One that is offline serves its last good revision to nobody that we know of, and cannot be waited for.
 		if p.State != "synced" && p.State != "offline" {
 			return false
 		}

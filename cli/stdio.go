@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane"
 )
 
+// newStdioCommand is for clients that can only start a program, such as desktop applications.
 func newStdioCommand(a *app) *cobra.Command {
 	var c up.Config
 	cmd := &cobra.Command{

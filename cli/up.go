@@ -37,6 +37,7 @@ func declareUp(cmd *cobra.Command, c *up.Config) {
 	f.BoolVar(&c.Debug, "debug", false, "tell agents which rule refused them, offer get_gateway_status, log more")
 }
 
+// newUpCommand is the whole of Gatehouse for one machine, and the first command that anybody runs.
 func newUpCommand(a *app) *cobra.Command {
 	var c up.Config
 	cmd := &cobra.Command{
@@ -131,6 +132,7 @@ func banner(r up.Ready) string {
 	return b.String()
 }
 
+// orNone lists words, and says so where there are none.
 func orNone(words []string) string {
 	if len(words) == 0 {
 		return "none"

@@ -10,10 +10,11 @@ import (
 // build says what this program is, in JSON.
 type build struct {
 	Version  string `json:"version"`
-	Go       string `json:"go"`
-	Platform string `json:"platform"`
+	Go       string `json:"go"`       // the toolchain's
+	Platform string `json:"platform"` // system/architecture
 }
 
+// newVersionCommand says what was built, with what, and for which platform: the first thing that a bug report needs.
 func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",

@@ -73,11 +73,11 @@ func (a *app) await(ctx context.Context, out *applied, w waitFlag) (missing []st
 	case err == nil && len(last.GetProxies()) == 0:
 		out.Warnings = append(out.Warnings, warning{Message: "no proxy is connected, so nobody serves this revision yet"})
 		return nil, nil
-	case err == nil && last.GetDone():
+	case err == nil && last.GetDone(): // all there
 		return nil, nil
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
-	case err != nil && status.Code(err) != codes.DeadlineExceeded:
+	case err != nil && status.Code(err) != codes.DeadlineExceeded: // time being up is an answer, anything else is not
 		return nil, err
 	}
 	return behind(last, out.Revision), nil
@@ -85,6 +85,7 @@ func (a *app) await(ctx context.Context, out *applied, w waitFlag) (missing []st
 
 // progress reads the stream to its end, and shows on a terminal how far the fleet is.
 func (a *app) progress(stream gatehousev1.AdminService_WaitClient, revision int64) (last *gatehousev1.WaitResponse, err error) {
+	// A log file wants the outcome, not a line that is written over itself.
 	live := isTerminal(a.io.Stderr)
 	defer func() {
 		if live && last != nil {
@@ -103,6 +104,7 @@ func (a *app) progress(stream gatehousev1.AdminService_WaitClient, revision int6
 		if live {
 			fmt.Fprintf(a.io.Stderr, "\r\x1b[Krevision %d: %d of %d proxies", revision, resp.GetReached(), len(resp.GetProxies()))
 		}
+		// A proxy never takes what it has refused once, so when everybody has answered there is nothing to wait for.
 		answered := int(resp.GetReached() + resp.GetRejected())
 		if resp.GetDone() || resp.GetRejected() > 0 && answered >= len(resp.GetProxies()) {
 			return last, nil

@@ -85,10 +85,11 @@ func (b *bridge) take(ctx context.Context, line []byte) error {
 	if err != nil {
 		return b.refuse(m.ID, mcp.CodeInvalidRequest, err.Error())
 	}
+	// Notifications keep their order, and a cancellation is not held up by the calls that fill the slots.
 	if m.Kind != mcp.Request || m.Method == "initialize" {
 		return b.forward(ctx, line, m, b.header(m))
 	}
-	header := b.header(m)
+	header := b.header(m) // here: the session belongs to this goroutine
 	select {
 	case b.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -157,7 +158,7 @@ func refusalText(code int, body []byte) string {
 func (b *bridge) header(m mcp.Message) http.Header {
 	h := make(http.Header)
 	version, name := routing(m.Params)
-	if version == "" {
+	if version == "" { // the legacy era
 		if m.Method != "initialize" && b.session != "" {
 			h.Set(mcp.HeaderSession, b.session)
 			h.Set(mcp.HeaderVersion, b.version)
@@ -211,6 +212,7 @@ func (b *bridge) refuse(id []byte, code int64, message string) error {
 
 // write puts one message on one line.
 func (b *bridge) write(message []byte) error {
+	// A line is a message, so one that holds line breaks is put on one; others pass as the bytes they are.
 	line := message
 	if bytes.ContainsAny(message, "\r\n") {
 		var compact bytes.Buffer

@@ -96,9 +96,10 @@ func (c *Client) exchange(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != http.StatusOK { // a redirect as well
 		return nil, statusError(resp)
 	}
+	// Notifications may come before the answer; nobody here wants them.
 	var last []byte
 	err = messages(resp, func(m []byte) error {
 		last = bytes.Clone(m)

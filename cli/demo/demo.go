@@ -92,24 +92,29 @@ func newServer() *server.MCPServer {
 	return s
 }
 
+// echo returns its argument, so that what comes back can be compared with what went in.
 func echo(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	return text(r.RequireString("message"))
 }
 
+// add computes in float64, as JSON numbers are commonly read; the text has as few digits as identify the sum.
 func add(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	a, errA := r.RequireFloat("a")
 	b, errB := r.RequireFloat("b")
 	return text(strconv.FormatFloat(a+b, 'f', -1, 64), errors.Join(errA, errB))
 }
 
+// now is the tool whose answers differ: whoever sees the same one twice looks at a cache.
 func now(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	return text(time.Now().UTC().Format(time.RFC3339Nano), nil)
 }
 
+// failing is a tool's error, which is a result with isError, not an error of the protocol.
 func failing(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	return mcp.NewToolResultError(r.GetString("message", "failed as asked")), nil
 }
 
+// slow ends early when the call is cancelled, as a tool should.
 func slow(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	ms, err := r.RequireFloat("ms")
 	if err != nil {

@@ -50,6 +50,7 @@ func loadKey(dir string, needed bool) (*key, error) {
 // renew makes a new key and keeps it, whole or not at all.
 func (k *key) renew() error {
 	k.value, k.fresh, k.given = apikey.New(), true, false
+	// The credential follows; a key on disk that the store does not know yet is refused, the other order would lose it.
 	tmp := k.file + ".new"
 	if err := os.WriteFile(tmp, []byte(k.value+"\n"), 0o600); err != nil {
 		return fmt.Errorf("keeping key: %w", err)
@@ -73,7 +74,7 @@ func (k *key) object(agents []string) *gatehousev1.Object {
 // settle finds out at start whether the key is still good. One that was revoked while nothing ran stays revoked: a new one
 // takes its place.
 func (k *key) settle(ctx context.Context, client gatehousev1.AdminServiceClient) error {
-	if k.fresh {
+	if k.fresh { // nobody can have revoked it yet
 		return nil
 	}
 	known, revision, err := stored(ctx, client)
@@ -85,7 +86,7 @@ func (k *key) settle(ctx context.Context, client gatehousev1.AdminServiceClient)
 
 // revoked says that somebody took the key out of service while up runs. It must not come back with the next edit.
 func (k *key) revoked(ctx context.Context, client gatehousev1.AdminServiceClient) (bool, error) {
-	if !k.given {
+	if !k.given { // it is not in the store because up has not put it there
 		return false, nil
 	}
 	known, _, err := stored(ctx, client)

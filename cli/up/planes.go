@@ -34,6 +34,7 @@ func bind(c Config) (_ *planes, err error) {
 			err = errors.Join(err, p.release())
 		}
 	}()
+	// The control plane first: the gateway is told its address, which may be a port that the system chose.
 	p.control, err = controlplane.New(controlplane.Config{
 		Listen: c.ControlListen, AdminListen: c.ControlAdminListen, DataDir: filepath.Join(c.DataDir, "control"),
 		Version: c.Version, Logger: c.Logger,
@@ -94,6 +95,7 @@ func (t *task) end() error {
 func awaitServing(ctx context.Context, client gatehousev1.AdminServiceClient, revision int64) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
+	// The control plane's Wait would return at once as long as no proxy is connected, so the fleet is asked until one is.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -102,6 +104,7 @@ func awaitServing(ctx context.Context, client gatehousev1.AdminServiceClient, re
 			return fmt.Errorf("waiting for the gateway: %w", err)
 		}
 		for _, p := range fleet.GetProxies() {
+			// An offline one is what an earlier run left in the fleet's memory.
 			if p.GetId() != proxyID || p.GetState() == gatehousev1.ProxyState_PROXY_STATE_OFFLINE {
 				continue
 			}

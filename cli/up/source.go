@@ -98,6 +98,7 @@ type trouble struct {
 	others   []error
 }
 
+// add takes an error in, its problems one by one.
 func (t *trouble) add(err error) {
 	if problems, ok := errors.AsType[manifest.Problems](err); ok {
 		t.problems = append(t.problems, problems...)
@@ -121,6 +122,7 @@ func (ss sources) accept(next []*manifest.Set, wrong *trouble) (*manifest.Set, e
 			return nil, wrong.err()
 		}
 	}
+	// Two sources that define one object contradict each other; neither is better, so all stays as it was.
 	all, err := manifest.Join(next...)
 	if err != nil {
 		wrong.add(err)
@@ -139,8 +141,10 @@ func (s *source) check() (*manifest.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A copy of the list, since sorting must not change the order in which problems are told.
 	c := &gatehousev1.Config{Objects: append([]*gatehousev1.Object(nil), set.Objects...)}
 	config.Sort(c)
+	// Warnings are left to the control plane: a rule's server may be defined by another source.
 	violations, _ := config.Validate(c)
 	var problems manifest.Problems
 	for _, v := range violations {

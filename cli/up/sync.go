@@ -46,6 +46,7 @@ func (s *syncer) apply(ctx context.Context, set *manifest.Set, message string) (
 			out.agents = append(out.agents, o.GetName())
 		}
 	}
+	// The key travels with the files: an agent that appears may be acted as from the same revision on.
 	put, err := s.withKey(ctx, set.Objects, out.agents)
 	if err != nil {
 		return nil, err
@@ -75,6 +76,7 @@ func (s *syncer) withKey(ctx context.Context, objects []*gatehousev1.Object, age
 	if o == nil {
 		return objects, nil
 	}
+	// Clipped, so that the set's own list is not written to.
 	return append(slices.Clip(objects), o), nil
 }
 
@@ -106,7 +108,7 @@ func (s *syncer) reload(ctx context.Context) {
 	if err != nil {
 		fmt.Fprintf(s.notes, "%v\nthe running configuration of that file stays\n", err)
 	}
-	if set == nil {
+	if set == nil { // one source contradicts another: nothing can be applied
 		return
 	}
 	done, err := s.apply(ctx, set, "files changed")

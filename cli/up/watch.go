@@ -53,6 +53,8 @@ func (w *watcher) run(ctx context.Context, signals <-chan os.Signal, changed fun
 		case <-ctx.Done():
 			return w.fs.Close()
 		case <-w.fs.Events:
+			// The first sign starts the clock and later ones do not push it on: in a folder that is always busy the files
+			// would never be read.
 			if !waiting {
 				waiting = true
 				settled.Reset(settleTime)
@@ -122,6 +124,7 @@ func (w *watcher) state() string {
 	var b strings.Builder
 	for _, p := range w.paths {
 		describe(&b, p)
+		// Of a folder, also the entries count that are no manifests: which are is for the manifest package to say.
 		entries, err := os.ReadDir(p)
 		if err != nil {
 			continue // a file, or nothing
