@@ -15,6 +15,7 @@ const keptBytes = 1 << 20
 
 // buffer is memory for one message. Whoever holds it calls free once.
 type buffer struct {
+	// b is the message; a slice of it may be a reply's result.
 	b    []byte
 	free func() // made once for each buffer, so that handing it out in a reply costs no closure
 }
@@ -30,11 +31,15 @@ func (b *buffer) add(part []byte) {
 
 // memory recycles what a call needs: buffers and channels for one answer.
 type memory struct {
+	// buffers hold *buffer.
 	buffers sync.Pool
+	// answers hold chan answer, all of them empty.
 	answers sync.Pool
+	// readers hold *bufio.Reader of eventBytes.
 	readers sync.Pool
 }
 
+// take returns an empty buffer, which the caller owns.
 func (m *memory) take() *buffer {
 	if b, ok := m.buffers.Get().(*buffer); ok {
 		return b
@@ -44,6 +49,7 @@ func (m *memory) take() *buffer {
 	return b
 }
 
+// give takes a buffer back. Nobody may hold a part of it any more.
 func (m *memory) give(b *buffer) {
 	if cap(b.b) <= keptBytes {
 		b.b = b.b[:0]
@@ -51,6 +57,7 @@ func (m *memory) give(b *buffer) {
 	}
 }
 
+// takeAnswer returns a channel with room for one answer, so that whoever sends it never waits.
 func (m *memory) takeAnswer() chan answer {
 	if c, ok := m.answers.Get().(chan answer); ok {
 		return c
@@ -64,6 +71,7 @@ func (m *memory) giveAnswer(c chan answer) { m.answers.Put(c) }
 // eventBytes is the size of the reader of an event stream; longer lines take several reads.
 const eventBytes = 8 << 10
 
+// takeReader returns a reader for one event stream.
 func (m *memory) takeReader(in io.Reader) *bufio.Reader {
 	if r, ok := m.readers.Get().(*bufio.Reader); ok {
 		r.Reset(in)
@@ -72,6 +80,7 @@ func (m *memory) takeReader(in io.Reader) *bufio.Reader {
 	return bufio.NewReaderSize(in, eventBytes)
 }
 
+// giveReader takes it back, without the stream.
 func (m *memory) giveReader(r *bufio.Reader) {
 	r.Reset(nil)
 	m.readers.Put(r)
@@ -83,9 +92,11 @@ type longLineError struct {
 	head, tail []byte // how the line begins and ends: somewhere there is an id
 }
 
+// Error names the limit.
 func (e *longLineError) Error() string { return fmt.Sprintf("message of more than %d bytes", e.limit) }
 
 const (
+	// How much is read at a time, and how much is remembered of a line that is thrown away.
 	readBytes = 64 << 10 // one read of a pipe
 	edgeBytes = 512      // kept of both ends of a line that is too long
 )
@@ -97,6 +108,7 @@ type lineReader struct {
 	limit int
 }
 
+// newLineReader reads from in, which it does not close. A limit is in bytes, the end of the line included.
 func newLineReader(in io.Reader, mem *memory, limit int) *lineReader {
 	return &lineReader{in: bufio.NewReaderSize(in, readBytes), mem: mem, limit: limit}
 }
@@ -105,6 +117,7 @@ func newLineReader(in io.Reader, mem *memory, limit int) *lineReader {
 // end. What stands before the end of the stream counts as a line.
 func (r *lineReader) next() (*buffer, error) {
 	buf := r.mem.take()
+	// A line longer than one read comes in parts, and is put together in memory that doubles.
 	for {
 		part, err := r.in.ReadSlice('\n')
 		if len(buf.b)+len(part) > r.limit {
@@ -128,6 +141,7 @@ func (r *lineReader) next() (*buffer, error) {
 
 // skip reads on to the end of a line that is too long, of which part was read last.
 func (r *lineReader) skip(head, part []byte, err error) error {
+	// Nothing of the line is kept but its ends, whatever its length.
 	tail := keepTail(nil, part)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		part, err = r.in.ReadSlice('\n')

@@ -18,6 +18,7 @@ import (
 
 // The bounds of a catalogue: a server beyond them is broken or hostile.
 const (
+	// Pages, tools and bytes are far beyond what any model could be shown.
 	maxPages      = 1000
 	maxTools      = 20_000
 	maxToolBytes  = 64 << 20
@@ -39,11 +40,13 @@ type Tool struct {
 
 // Catalogue is the tools of one upstream, in its order. It MUST NOT be changed.
 type Catalogue struct {
-	Tools  []Tool
+	Tools []Tool
+	// byName points into Tools.
 	byName map[string]*Tool
 	names  []string // sorted
-	read   time.Time
-	gen    int64 // of the cache when reading began
+	// read is when reading ended.
+	read time.Time
+	gen  int64 // of the cache when reading began
 }
 
 // Tool returns the tool of that name, or nil.
@@ -62,11 +65,13 @@ func newCatalogue(tools []Tool) *Catalogue {
 
 // catalogueCache keeps one upstream's catalogue, and reads it at most once for all that ask at the same time.
 type catalogueCache struct {
-	up   *Upstream
+	up *Upstream
+	// kept is the newest that was read; it may be stale.
 	kept atomic.Pointer[Catalogue]
 	gen  atomic.Int64 // grows whenever the tools may have changed
 
-	mu     sync.Mutex // guards below
+	mu sync.Mutex // guards below
+	// flight is the reading under way.
 	flight *flight
 }
 
@@ -89,6 +94,7 @@ func (u *Upstream) Tools(ctx context.Context) (*Catalogue, error) {
 
 // Refresh reads the catalogue again, for a caller that misses a tool in it, unless that was done within the last second.
 func (u *Upstream) Refresh(ctx context.Context) (*Catalogue, error) {
+	// Agents decide when this is called, so they must not decide how often the server is asked.
 	if c := u.cat.kept.Load(); c != nil && time.Since(c.read) < refreshPause {
 		return u.Tools(ctx)
 	}
@@ -129,10 +135,12 @@ func (k *catalogueCache) start(ctx context.Context) *flight {
 
 // run reads the catalogue, twice if it changes meanwhile.
 func (k *catalogueCache) run(ctx context.Context, f *flight) {
+	// Once more is enough: a server that changes all the time would be read without end, and the next caller reads again.
 	c, err := k.read(ctx)
 	if err == nil && c.gen != k.gen.Load() {
 		c, err = k.read(ctx)
 	}
+	// Kept before the flight ends: whoever waits reads it from there.
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
@@ -142,6 +150,8 @@ func (k *catalogueCache) run(ctx context.Context, f *flight) {
 	close(f.done)
 }
 
+// read reads all pages over one connection. The generation is taken before the first page: whatever changes after that
+// makes the result stale.
 func (k *catalogueCache) read(ctx context.Context) (*Catalogue, error) {
 	gen := k.gen.Load()
 	s := k.up.shared
@@ -179,15 +189,20 @@ func (k *catalogueCache) paramHeaders(c *mcp.Call) map[string]string {
 
 // listReader reads all pages of tools/list.
 type listReader struct {
-	up         *Upstream
-	call       func(context.Context, *mcp.Call) (*mcp.Reply, error)
+	// up names the server, and takes warnings.
+	up   *Upstream
+	call func(context.Context, *mcp.Call) (*mcp.Reply, error)
+	// modernHTTP says that parameters may have to be mirrored into headers.
 	modernHTTP bool
 	tools      []Tool
-	names      map[string]bool
-	seen       map[string]bool // cursors
-	bytes      int
+	// names are those of tools.
+	names map[string]bool
+	seen  map[string]bool // cursors
+	// bytes is how much was read, in all pages.
+	bytes int
 }
 
+// readAll follows the cursors to the end. Cursors are the server's: they are compared, never understood.
 func (r *listReader) readAll(ctx context.Context) error {
 	r.names = make(map[string]bool)
 	var cursor []byte
@@ -226,6 +241,7 @@ func (r *listReader) page(ctx context.Context, cursor []byte) (next []byte, err 
 	if err := mcp.Elements(parts[0], r.take); err != nil {
 		return nil, invalid(r.up.name, "sent a tools/list result that is none", err)
 	}
+	// Null and other types are no cursor: some servers send them at the end.
 	if next := parts[1]; len(next) > 0 && next[0] == '"' {
 		return bytes.Clone(next), nil
 	}
@@ -283,6 +299,7 @@ func readTool(raw []byte, modernHTTP bool) (Tool, error) {
 // mirror decodes a definition that mirrors parameters into headers; one that does so wrongly MUST be left out
 // (MCP 2026-07-28, basic/transports/streamable-http §Custom headers).
 func (t *Tool) mirror() error {
+	// Only here is a definition decoded; what agents see is Raw.
 	decoded := new(mcpgo.Tool)
 	if err := json.Unmarshal(t.Raw, decoded); err != nil {
 		return fmt.Errorf("reading x-mcp-header annotations: %w", err)

@@ -16,12 +16,16 @@ import (
 
 // dialer opens connections to one server. All it remembers between them is the era.
 type dialer struct {
-	name  string
-	spec  *gatehousev1.Server
-	cfg   *Config
-	mem   *memory
-	http  *http.Transport
-	log   *slog.Logger
+	// name is the server's, for messages.
+	name string
+	// spec is the definition, with its references as written: they are resolved anew for every connection.
+	spec *gatehousev1.Server
+	cfg  *Config
+	mem  *memory
+	// http is shared by all servers, and so are its TCP connections.
+	http *http.Transport
+	log  *slog.Logger
+	// hooks are handed to every connection.
 	hooks hooks
 	// headers gives the Mcp-Param-* headers of a call in the modern era; nil for almost all.
 	headers func(c *mcp.Call) map[string]string
@@ -34,11 +38,13 @@ type dialer struct {
 func (d *dialer) dial(ctx context.Context) (conn, *hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
 	defer cancel()
+	// Values come from the environment at this moment, so a changed one counts with the next connection.
 	r := &resolver{lookup: d.cfg.Environ}
 	c, h, err := d.open(ctx, r)
 	switch {
 	case err == nil:
 		return c, h, nil
+	// The deadline is ours, not the call's, so to the caller it is a server that is down and not a call that took long.
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, nil, unavailable(d.name, fmt.Sprintf("did not finish the handshake within %v", d.cfg.ConnectTimeout))
 	case errors.Is(err, mcp.ErrUnavailable):
@@ -47,6 +53,7 @@ func (d *dialer) dial(ctx context.Context) (conn, *hello, error) {
 	return nil, nil, fmt.Errorf("%w: server %s: %s", mcp.ErrUnavailable, d.name, r.scrub(err.Error()))
 }
 
+// open resolves the references and opens a connection; its error need not be fit to be shown.
 func (d *dialer) open(ctx context.Context, r *resolver) (conn, *hello, error) {
 	switch spec := d.spec.GetTransport().(type) {
 	case *gatehousev1.Server_Stdio:
@@ -57,6 +64,7 @@ func (d *dialer) open(ctx context.Context, r *resolver) (conn, *hello, error) {
 	return nil, nil, errors.New("has no transport")
 }
 
+// openStdio starts the program and performs the handshake with it.
 func (d *dialer) openStdio(ctx context.Context, r *resolver, spec *gatehousev1.Stdio) (conn, *hello, error) {
 	p := program{
 		command: r.expand(spec.GetCommand()),
@@ -78,6 +86,7 @@ func (d *dialer) openStdio(ctx context.Context, r *resolver, spec *gatehousev1.S
 	return c, h, err
 }
 
+// startAndGreet starts the program once.
 func (d *dialer) startAndGreet(ctx context.Context, p program) (conn, *hello, error) {
 	c, err := dialStdio(d, p)
 	if err != nil {

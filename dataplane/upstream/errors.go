@@ -18,6 +18,7 @@ var errNotExecuted = errors.New("request was not executed")
 // conduct is what a server did, worded to follow its name.
 type conduct string
 
+// Error returns the words.
 func (c conduct) Error() string { return string(c) }
 
 // unavailable wraps mcp.ErrUnavailable around what happened to a server, worded to follow its name. Nothing else is in

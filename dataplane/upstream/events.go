@@ -19,13 +19,16 @@ type event struct {
 // eventReader reads server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). Lines end with
 // LF or CRLF; a lone CR, which no known server sends, does not end one.
 type eventReader struct {
-	in     *bufio.Reader
-	mem    *memory
-	limit  int
+	// in is from the memory; close gives it back.
+	in    *bufio.Reader
+	mem   *memory
+	limit int
+	// lastID is the id of the newest event, with which a stream can be taken up again.
 	lastID string
 	retry  time.Duration // what the server asks to wait before the stream is opened again; 0 where it did not
 }
 
+// newEventReader reads from in, which it does not close; limit bounds the data of one event, in bytes.
 func newEventReader(in io.Reader, mem *memory, limit int) *eventReader {
 	return &eventReader{in: mem.takeReader(in), mem: mem, limit: limit}
 }
@@ -37,6 +40,7 @@ func (r *eventReader) close() { r.mem.giveReader(r.in) }
 // as an event, since some servers leave out the last empty line.
 func (r *eventReader) next() (event, error) {
 	ev := event{data: r.mem.take()}
+	// begun tells data that is there and empty from none: the next line of it needs a line end before it.
 	begun := false // data may be there and be empty
 	for {
 		line, more, err := r.line()
@@ -74,6 +78,7 @@ func (r *eventReader) line() (line []byte, more bool, err error) {
 	return bytes.TrimRight(line, "\r\n"), false, nil
 }
 
+// dataField is the only field whose value may be longer than one read.
 var dataField = []byte("data") // never changed
 
 // field takes one field into the event. It returns whether the event has data.
@@ -118,6 +123,7 @@ func (r *eventReader) rest(ev *event, line []byte) error {
 	}
 }
 
+// add appends to the data of an event.
 func (r *eventReader) add(ev *event, part []byte) error {
 	if len(ev.data.b)+len(part) > r.limit {
 		return fmt.Errorf("reading event: %w", errTooBig)

@@ -15,7 +15,9 @@ import (
 // hello is what a handshake found out, and so how requests are written. The zero value is the time before it. It is never
 // changed.
 type hello struct {
-	era     mcp.Era
+	// era decides whether requests carry our part of _meta.
+	era mcp.Era
+	// version is sent in a header over HTTP; empty before the handshake.
 	version string
 	// meta are the members that each request of the modern era has in its _meta, raw and without braces.
 	meta []byte
@@ -29,6 +31,7 @@ func (h *hello) appendRequest(dst []byte, id int64, c *mcp.Call) ([]byte, error)
 		return mcp.AppendRequest(dst, id, c.Method, c.Params), nil
 	}
 	dst = mcp.AppendRequest(dst, id, c.Method, nil)
+	// The params follow where the request without any would end.
 	dst = append(dst[:len(dst)-1], `,"params":`...)
 	dst, err := mcp.AppendWithMeta(dst, c.Params, h.meta)
 	if err != nil {
@@ -50,6 +53,7 @@ func (d *dialer) greet(ctx context.Context, c conn) (conn, *hello, error) {
 	return c, h, nil
 }
 
+// handshake finds out how to speak to a server: the era, the version, and what it offers.
 func (d *dialer) handshake(ctx context.Context, c conn) (*hello, error) {
 	if _, old := c.(*sseConn); old || d.legacy.Load() { // HTTP+SSE exists in the legacy era alone
 		return d.initialize(ctx, c)
@@ -61,11 +65,13 @@ func (d *dialer) handshake(ctx context.Context, c conn) (*hello, error) {
 // modern version among those it supports is modern; after any other answer, or none within the probe's time, initialize
 // is tried. An answer to the probe that comes even later still counts, since a slow starter answers both.
 func (d *dialer) negotiate(ctx context.Context, c conn) (*hello, error) {
+	// The probe runs beside us, because it may have to go on while initialize is tried.
 	var probing sync.WaitGroup
 	defer probing.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	modern := d.modern()
+	// Over HTTP the version has to be in the headers of the probe itself.
 	c.speak(modern)
 	probe := make(chan probed, 1)
 	probing.Go(func() {
@@ -110,6 +116,7 @@ type probed struct {
 
 // initializeBesides tries initialize while server/discover is unanswered: the first that works wins.
 func (d *dialer) initializeBesides(ctx context.Context, c conn, probe <-chan probed) (*hello, error) {
+	// A server of both eras answers both; initialize then wins, and the legacy era works as well.
 	h, err := d.initialize(ctx, c)
 	if err == nil || ctx.Err() != nil {
 		return h, err
@@ -144,6 +151,7 @@ type capabilities struct {
 	} `json:"tools"`
 }
 
+// errLegacy says that the probe came to an end that a legacy server may give it.
 var errLegacy = errors.New("the server does not speak " + mcp.ModernVersion)
 
 // discover asks a server for its versions; success alone proves nothing, since legacy servers may answer it as well.
@@ -157,6 +165,7 @@ func (d *dialer) discover(ctx context.Context, c conn, modern *hello) (*hello, e
 		return nil, refusedProbe(reply.Error)
 	}
 	var result struct {
+		// A legacy server that happens to know the method names its own versions only.
 		SupportedVersions []string     `json:"supportedVersions"`
 		Capabilities      capabilities `json:"capabilities"`
 	}
@@ -207,6 +216,7 @@ func (d *dialer) initialize(ctx context.Context, c conn) (*hello, error) {
 		return nil, fmt.Errorf("speaks MCP version %q, which the gateway does not", result.ProtocolVersion)
 	}
 	h := &hello{version: result.ProtocolVersion, listChanged: result.Capabilities.Tools.ListChanged}
+	// The version belongs into the headers of the notification already.
 	c.speak(h)
 	return h, c.notify(ctx, "notifications/initialized", nil)
 }

@@ -16,6 +16,7 @@ import (
 )
 
 const (
+	// Times of what is not a call itself, and how often a broken stream is taken up.
 	lingerTime  = 20 * time.Millisecond // for the end of a stream whose answer has come
 	resumePause = time.Second           // before a broken stream is opened again, where the server names no other time
 	longPause   = 30 * time.Second
@@ -25,16 +26,22 @@ const (
 // errEarly says that a stream ended before the answer came.
 const errEarly = conduct("ended its stream before the answer")
 
+// errWrongID says that a response has the id of another request: taking it would give one agent another's answer.
+var errWrongID = errors.New("it has the id of another request")
+
 // httpConn is a connection over Streamable HTTP (MCP 2025-11-25 and 2026-07-28, basic/transports). Each request is a POST
 // whose answer is a JSON body or an event stream. In the legacy era it may have a session; in the modern era it is
 // nothing but the knowledge of the era.
 type httpConn struct {
 	*endpoint
-	ids     atomic.Int64
+	// ids are never used twice on a connection, in either era: a late answer must not find another call.
+	ids atomic.Int64
+	// headers gives the Mcp-Param-* headers of a call in the modern era.
 	headers func(*mcp.Call) map[string]string
 	lingers atomic.Bool // the server keeps streams open after the answer, so waiting for their end is no use
 }
 
+// call performs a request. The body is not pooled: net/http may still be reading it when the answer is there already.
 func (c *httpConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
 	said, id := c.said.Load(), c.ids.Add(1)
 	body, err := said.appendRequest(make([]byte, 0, len(call.Params)+256), id, call)
@@ -51,12 +58,15 @@ func (c *httpConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error)
 
 // exchange is one request and its answer.
 type exchange struct {
+	// said is how it was written; a handshake may go on meanwhile.
 	said *spoken
 	id   int64
 	call *mcp.Call
 	body []byte
 }
 
+// exchange sends a request and reads its answer, whichever of the two forms the server chose. A session that the answer
+// to initialize opens is kept for the requests after it.
 func (c *httpConn) exchange(ctx context.Context, x *exchange) (*mcp.Reply, error) {
 	resp, err := c.do(ctx, http.MethodPost, c.headersOf(x), x.body)
 	if err != nil {
@@ -80,9 +90,11 @@ func (c *httpConn) exchange(ctx context.Context, x *exchange) (*mcp.Reply, error
 
 // headersOf returns the headers of a request: those of the connection, and in the modern era those that mirror the body.
 func (c *httpConn) headersOf(x *exchange) http.Header {
+	// Nothing differs between legacy requests, so none is made for each.
 	if x.said.era == mcp.Legacy {
 		return x.said.post
 	}
+	// The header that all requests share MUST NOT be changed: others are sending it at this moment.
 	h := maps.Clone(x.said.post)
 	h[mcp.HeaderMethod] = []string{x.call.Method}
 	if x.call.Name != "" {
@@ -96,6 +108,7 @@ func (c *httpConn) headersOf(x *exchange) http.Header {
 
 // isType says whether an answer's content is of a media type, given in lower case.
 func isType(resp *http.Response, want string) bool {
+	// Almost all servers write it in one of two ways, so parsing is left for the others.
 	have := resp.Header.Get("Content-Type")
 	if strings.HasPrefix(have, want) && (len(have) == len(want) || have[len(want)] == ';') {
 		return true
@@ -106,26 +119,27 @@ func isType(resp *http.Response, want string) bool {
 
 // body deals with an answer that is no stream; the buffer is its content.
 func (c *httpConn) body(x *exchange, resp *http.Response, buf *buffer) (*mcp.Reply, error) {
-	if x.said.session != "" && c.forgot(resp.StatusCode, buf.b) {
+	var msg mcp.Message
+	err := errors.New("its content is not application/json")
+	if isType(resp, "application/json") {
+		msg, err = mcp.ScanMessage(buf.b)
+	}
+	switch {
+	case x.said.session != "" && c.forgot(resp.StatusCode, msg, buf.b):
 		buf.free()
 		c.hooks.changed() // it may have been restarted
 		c.lose()
 		return nil, notExecuted(c.name, "no longer knows the session")
-	}
-	if isType(resp, "application/json") {
-		msg, err := mcp.ScanMessage(buf.b)
-		switch {
-		case err == nil && answers(msg, x.id, resp.StatusCode):
-			return answer{msg: msg, buf: buf}.reply(c.name)
-		case resp.StatusCode == http.StatusOK && err == nil:
-			err = errors.New("it answers another request")
-		}
-		if resp.StatusCode == http.StatusOK {
-			buf.free()
-			return nil, invalid(c.name, "sent an answer that is none", err)
-		}
+	case err == nil && answers(msg, x.id, resp.StatusCode):
+		return answer{msg: msg, buf: buf}.reply(c.name)
 	}
 	defer buf.free()
+	if err == nil {
+		err = errWrongID
+	}
+	if resp.StatusCode == http.StatusOK {
+		return nil, invalid(c.name, "sent an answer that is none", err)
+	}
 	return nil, c.status(resp, buf.b)
 }
 
@@ -143,10 +157,12 @@ func answers(msg mcp.Message, id int64, status int) bool {
 }
 
 // forgot says whether the server refused a request for its session id. The status for that is 404; servers made after
-// the SDKs' examples answer 400 instead, and say so in words.
-func (c *httpConn) forgot(status int, body []byte) bool {
+// the SDKs' examples answer 400 instead, and say so in words. A 400 that repeats the request's id does not count: that
+// server has read the request, and may have executed it.
+func (c *httpConn) forgot(status int, msg mcp.Message, body []byte) bool {
 	return status == http.StatusNotFound ||
-		status == http.StatusBadRequest && len(body) < 4<<10 && bytes.Contains(bytes.ToLower(body), []byte("session"))
+		status == http.StatusBadRequest && msg.ID == nil && len(body) < 4<<10 &&
+			bytes.Contains(bytes.ToLower(body), []byte("session"))
 }
 
 // stream reads an event stream until the answer comes. In the legacy era a stream that breaks is taken up again where the
@@ -154,6 +170,7 @@ func (c *httpConn) forgot(status int, body []byte) bool {
 func (c *httpConn) stream(ctx context.Context, x *exchange, resp *http.Response) (*mcp.Reply, error) {
 	body := resp.Body
 	for resumes := 0; ; resumes++ {
+		// Each round reads one stream: the answer to the POST first, then those that take it up again.
 		in := newEventReader(body, c.mem, c.cfg.MaxMessageBytes)
 		reply, err := c.await(in, x.id)
 		c.drain(body)
@@ -198,8 +215,6 @@ func (c *httpConn) await(in *eventReader, id int64) (*mcp.Reply, error) {
 	}
 }
 
-var errWrongID = errors.New("wrong id")
-
 // hear deals with what a server says on its own.
 func (c *httpConn) hear(msg mcp.Message) {
 	if msg.Kind == mcp.Request {
@@ -211,9 +226,11 @@ func (c *httpConn) hear(msg mcp.Message) {
 
 // drain reads a stream to its end, which mostly is there already, so that the TCP connection can be used again.
 func (c *httpConn) drain(body io.ReadCloser) {
+	// One short wait for each connection is enough to learn what kind of server it is.
 	if c.lingers.Load() {
 		return
 	}
+	// Closing the body ends a Read that waits for more.
 	timer := time.AfterFunc(lingerTime, func() {
 		c.lingers.Store(true)
 		body.Close()
@@ -258,13 +275,14 @@ func (c *httpConn) listen(ctx context.Context) {
 	pause, lastID := newPause(), ""
 	for ctx.Err() == nil {
 		body, err := c.open(ctx, lastID)
-		var status *statusError
-		if errors.As(err, &status) && status.status < 500 {
-			return
+		if status, ok := errors.AsType[*statusError](err); ok && status.status < 500 {
+			return // it is not offered: 405, mostly
 		}
-		if err == nil {
+		if began := time.Now(); err == nil {
 			lastID = c.hearAll(body)
-			pause.Reset()
+			if time.Since(began) > steadyTime { // a server that ends streams at once is not asked again at once
+				pause.Reset()
+			}
 		}
 		sleep(ctx, pause.NextBackOff())
 	}
@@ -318,6 +336,7 @@ func (c *httpConn) close() {
 	c.beside.wait()
 }
 
+// isLost says whether lose was called.
 func (e *endpoint) isLost() bool {
 	select {
 	case <-e.gone:

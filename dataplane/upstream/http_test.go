@@ -16,6 +16,7 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
@@ -246,7 +247,7 @@ func TestServerRequestsOnAStreamAreAnswered(t *testing.T) {
 		io.WriteString(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":\"p\",\"method\":\"ping\"}\n\n")
 		rw.(http.Flusher).Flush()
 		for len(w.requests("")) == 0 && r.Context().Err() == nil {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":\"answered\"}\n\n", q.ID)
 	}
@@ -424,4 +425,93 @@ func TestAbandonedCallsLeaveNothingBehind(t *testing.T) {
 	eventually(t, "goroutines are back where they were", func() bool {
 		return runtime.NumGoroutine() <= routines+4 // a TCP connection that is kept has two on each side
 	})
+}
+
+func TestRefusalOfAnExecutedCallIsNotRepeated(t *testing.T) {
+	w := &web{stateful: true}
+	w.respond = func(rw http.ResponseWriter, _ *http.Request, q request) {
+		rw.Header().Set("Content-Type", "application/json")
+		rw.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(rw, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32602,"message":"no such browser session"}}`, q.ID)
+	}
+	reply, err := one(t, upstream.Config{}, w.start(t)).Call(soon(t), tool("x"))
+	if err != nil || reply.Error == nil || reply.Error.Code != -32602 {
+		t.Errorf("Call = %+v, %v, want the server's error", reply, err)
+	}
+	if n := len(w.requests("tools/call")); n != 1 {
+		t.Errorf("the call arrived %d times, want once", n)
+	}
+}
+
+func TestServerThatForgetsEverySessionIsNotAskedForEver(t *testing.T) {
+	w := &web{stateful: true}
+	h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.ServeHTTP(rw, r)
+		w.forget()
+	})
+	u := one(t, upstream.Config{}, remote(serve(t, h)))
+	if _, err := u.Call(soon(t), tool("x")); !errors.Is(err, mcp.ErrUnavailable) {
+		t.Errorf("Call = %v, want %v", err, mcp.ErrUnavailable)
+	}
+	if n := len(w.requests("initialize")); n > 2 {
+		t.Errorf("%d times initialize for one call, want at most 2", n)
+	}
+}
+
+func TestURLThatIsNoneHurtsOnlyItsServer(t *testing.T) {
+	for _, url := range []string{"ftp://127.0.0.1/x", "http://", "not a url", "http://[::1"} {
+		u := one(t, upstream.Config{}, remote(url))
+		if _, err := u.Call(soon(t), tool("x")); !errors.Is(err, mcp.ErrUnavailable) {
+			t.Errorf("%s: Call = %v, want %v", url, err, mcp.ErrUnavailable)
+		}
+	}
+}
+
+func TestUnchangedHTTPServerKeepsItsSessionAcrossASwap(t *testing.T) {
+	w := &web{stateful: true}
+	s := w.start(t)
+	p, live := newPool(t, upstream.Config{}), new(table.Live)
+	for range 5 {
+		swap(p, live, tableOf(t, servers{"s": s}))
+		mustCall(t, p.Upstream(live.Load().Server("s")), tool("x"))
+	}
+	if n := len(w.requests("initialize")); n != 1 {
+		t.Errorf("%d sessions over five tables, want 1", n)
+	}
+	swap(p, live, tableOf(t, servers{}))
+	eventually(t, "the removed server's session was deleted", func() bool { return len(w.requests(http.MethodDelete)) == 1 })
+}
+
+func TestManyCallersOverHTTPGetTheirOwnAnswers(t *testing.T) {
+	for _, stream := range []bool{false, true} {
+		w := &web{stream: stream, quiet: true}
+		u := one(t, upstream.Config{}, w.start(t))
+		done := make(chan string, 16)
+		for i := range cap(done) {
+			go func() {
+				done <- mirrored(u, soon(t), i)
+			}()
+		}
+		for range cap(done) {
+			if problem := <-done; problem != "" {
+				t.Errorf("stream=%v: %s", stream, problem)
+			}
+		}
+	}
+}
+
+// mirrored says what is wrong with 20 answers of a server that answers with the params it got.
+func mirrored(u *upstream.Upstream, ctx context.Context, n int) string {
+	for i := range 20 {
+		params := fmt.Sprintf(`{"name":"x","arguments":{"n":%d,"i":%d}}`, n, i)
+		reply, err := u.Call(ctx, &mcp.Call{Method: "tools/call", Name: "x", Params: []byte(params)})
+		if err != nil {
+			return err.Error()
+		}
+		got := string(reply.Result)
+		if reply.Close(); got != params {
+			return fmt.Sprintf("Call = %s, want %s", got, params)
+		}
+	}
+	return ""
 }

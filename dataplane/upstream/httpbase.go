@@ -19,6 +19,7 @@ import (
 )
 
 const (
+	// The bounds of what goes on around calls.
 	maxRedirects = 3
 	goodbyeTime  = 2 * time.Second // for what nobody waits for: cancels, answers to requests, DELETE
 	maxBeside    = 64              // of those at the same time
@@ -30,6 +31,7 @@ var errTooBig = errors.New("message over the size limit")
 // statusError is an HTTP answer that holds no JSON-RPC response.
 type statusError struct{ status int }
 
+// Error words it to follow the server's name.
 func (e *statusError) Error() string {
 	return fmt.Sprintf("answered HTTP %d %s", e.status, http.StatusText(e.status))
 }
@@ -56,8 +58,10 @@ func oldTransport(err error) bool {
 // spoken is how HTTP requests look since the last step of the handshake. It is never changed.
 type spoken struct {
 	*hello
-	post    http.Header
-	get     http.Header
+	// post and get are whole headers, made once: requests share them, and MUST NOT change them.
+	post http.Header
+	get  http.Header
+	// session is the legacy session's id; empty where there is none.
 	session string
 }
 
@@ -70,17 +74,22 @@ type endpoint struct {
 	hooks     hooks
 	transport *http.Transport
 	scrub     func(string) string
-	static    http.Header
-	host      string // of the definition's headers; empty means the URL's
+	// static are the definition's headers, resolved.
+	static http.Header
+	host   string // of the definition's headers; empty means the URL's
 
-	url     atomic.Pointer[url.URL]
+	// url is where requests go: the definition's, until the server names another place of the same origin.
+	url atomic.Pointer[url.URL]
+	// session is the id that the answer to initialize gave.
 	session atomic.Pointer[string]
 	said    atomic.Pointer[spoken]
 
+	// gone is closed by lose.
 	gone   chan struct{}
 	losing sync.Once
 	ctx    context.Context // of the connection: ends with it
 	cancel context.CancelFunc
+	// beside runs what nobody waits for.
 	beside beside
 }
 
@@ -109,8 +118,10 @@ func (d *dialer) newEndpoint(ctx context.Context, r *resolver) (*endpoint, error
 	return e, nil
 }
 
+// lost is closed once the server has said that it does not know the session.
 func (e *endpoint) lost() <-chan struct{} { return e.gone }
 
+// speak makes the headers for the requests from now on. Ours come last, so a definition cannot break the protocol.
 func (e *endpoint) speak(h *hello) {
 	s := &spoken{hello: h, get: e.static.Clone()}
 	if h.version != "" {
@@ -149,6 +160,8 @@ func (e *endpoint) do(ctx context.Context, method string, header http.Header, bo
 	return nil, conduct("redirects without end")
 }
 
+// request makes a request without parsing the URL again. GetBody lets net/http repeat one that was not written at all,
+// for instance when a kept TCP connection turns out to be closed.
 func (e *endpoint) request(ctx context.Context, method string, header http.Header, body []byte) *http.Request {
 	u := e.url.Load()
 	req := (&http.Request{
@@ -180,6 +193,7 @@ func (e *endpoint) follow(resp *http.Response) error {
 // status makes an error of an answer that holds no response. Its body goes to the log alone.
 func (e *endpoint) status(resp *http.Response, body []byte) error {
 	e.log.Debug("server refused a request", "status", resp.StatusCode, "body", string(body[:min(len(body), 500)]))
+	// A refusal that speaks of the request is the server's fault or ours; one that speaks of the server's state may pass.
 	kind := mcp.ErrUnavailable
 	if resp.StatusCode < 300 || resp.StatusCode >= 400 && resp.StatusCode < 500 && !troubled(resp.StatusCode) {
 		kind = mcp.ErrInvalidResponse
@@ -195,6 +209,7 @@ func troubled(status int) bool {
 // read reads a body whole, once, into a buffer of its size.
 func (e *endpoint) read(resp *http.Response) (*buffer, error) {
 	limit := e.cfg.MaxMessageBytes
+	// A length that the server announces is believed only up to the limit.
 	if resp.ContentLength > int64(limit) {
 		return nil, errTooBig
 	}
@@ -246,6 +261,7 @@ func (e *endpoint) broken(ctx context.Context, err error) error {
 	return unavailable(e.name, e.scrub(plain(err)))
 }
 
+// notify posts a notification and waits until the server has taken it.
 func (e *endpoint) notify(ctx context.Context, method string, params []byte) error {
 	return e.post(ctx, mcp.AppendNotification(nil, method, params))
 }
@@ -263,7 +279,8 @@ func (e *endpoint) postBeside(body []byte) {
 
 // beside runs short work beside the calls of a connection, a bounded number at a time, and waits for it in the end.
 type beside struct {
-	mu     sync.Mutex // guards below
+	mu sync.Mutex // guards below
+	// n is how many run.
 	n      int
 	closed bool
 	tasks  sync.WaitGroup
@@ -285,6 +302,7 @@ func (b *beside) run(work func()) {
 	})
 }
 
+// wait takes nothing more and waits for what is under way.
 func (b *beside) wait() {
 	b.mu.Lock()
 	b.closed = true

@@ -10,10 +10,11 @@ import (
 
 // inbox sorts what arrives on a stream that all calls of a connection share.
 type inbox struct {
-	name    string
-	mem     *memory
-	log     *slog.Logger
-	hooks   hooks
+	name  string
+	mem   *memory
+	log   *slog.Logger
+	hooks hooks
+	// waiters are the calls under way.
 	waiters waiters
 	// respond sends our answer to a request of the server; it MUST NOT block, and owns the buffer.
 	respond func(*buffer)
@@ -21,6 +22,7 @@ type inbox struct {
 
 // receive deals with one message, whose buffer it owns.
 func (in *inbox) receive(buf *buffer) {
+	// Some servers write empty lines between their messages.
 	if len(buf.b) == 0 {
 		buf.free()
 		return
@@ -44,6 +46,7 @@ func (in *inbox) receive(buf *buffer) {
 	buf.free()
 }
 
+// answer hands a response to the call that waits for it, which then owns the buffer.
 func (in *inbox) answer(msg mcp.Message, buf *buffer) {
 	if id, ok := parseID(msg.ID); ok {
 		if wait := in.waiters.take(id); wait != nil {
@@ -60,6 +63,7 @@ func (in *inbox) garbled(buf *buffer, msg mcp.Message, why error) {
 	defer buf.free()
 	in.log.Debug("received text is no message", "bytes", len(buf.b), "reason", why)
 	id, ok := parseID(msg.ID)
+	// Banners and stray prints do not begin with a brace.
 	if !ok && buf.b[0] == '{' {
 		id, ok = guessID(buf.b)
 	}
@@ -100,8 +104,10 @@ func (a answer) reply(server string) (*mcp.Reply, error) {
 
 // waiters are the calls under way on a connection where all answers arrive on one stream. Ids are never used twice.
 type waiters struct {
-	mu   sync.Mutex // guards below
+	mu sync.Mutex // guards below
+	// next is the id given last.
 	next int64
+	// byID :: id → where its answer goes
 	byID map[int64]chan answer
 	err  error // set once, when the connection was lost
 }
@@ -135,6 +141,7 @@ func (w *waiters) drop(id int64, c chan answer) {
 	if w.take(id) != nil {
 		return
 	}
+	// Not to wait here would leave an answer in a channel that the next call is going to use.
 	if a := <-c; a.buf != nil { // whoever took it out has sent, or is about to
 		a.buf.free()
 	}
@@ -142,6 +149,7 @@ func (w *waiters) drop(id int64, c chan answer) {
 
 // fail ends all calls under way with err, and those to come with after.
 func (w *waiters) fail(err, after error) {
+	// The channels have room, so sending does not wait; the lock is let go first all the same.
 	w.mu.Lock()
 	all := w.byID
 	w.byID, w.err = nil, after
@@ -153,6 +161,7 @@ func (w *waiters) fail(err, after error) {
 
 // parseID reads a request id of ours as it comes back.
 func parseID(raw []byte) (int64, bool) {
+	// 18 digits cannot overflow, and no connection lives long enough to need more.
 	if len(raw) == 0 || len(raw) > 18 {
 		return 0, false
 	}

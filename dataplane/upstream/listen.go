@@ -24,6 +24,7 @@ func (u *Upstream) listen(ctx context.Context, l *link) {
 
 // subscribe keeps a subscription open (MCP 2026-07-28, basic/utilities/subscriptions). Notifications come on its stream.
 func (u *Upstream) subscribe(ctx context.Context, l *link) {
+	// The call ends with the stream, and with ctx at the latest.
 	pause := newPause()
 	for ctx.Err() == nil {
 		began := time.Now()

@@ -9,6 +9,7 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
+// isShared says whether all agents share one session, which is so where the definition says nothing.
 func (u *Upstream) isShared() bool {
 	return u.mode == gatehousev1.SessionMode_SESSION_MODE_SHARED || u.mode == gatehousev1.SessionMode_SESSION_MODE_UNSPECIFIED
 }
@@ -44,6 +45,7 @@ func (u *Upstream) temporary() (*session, error) {
 func (u *Upstream) keep(o owner) (*session, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	// Whoever finds it counts at once, so that it is not closed between finding and using it.
 	if s := u.keyed[o]; s != nil {
 		s.users++
 		return s, nil
@@ -75,6 +77,7 @@ func (u *Upstream) addLocked(o owner) (*session, error) {
 
 // longestIdleLocked returns the session without users that was used last, or nil.
 func (u *Upstream) longestIdleLocked() *session {
+	// The cap is small, so looking at all of them costs less than keeping them in order.
 	var oldest *session
 	for _, s := range u.keyed {
 		if s.users == 0 && (oldest == nil || s.used.Before(oldest.used)) {
@@ -91,6 +94,7 @@ func (u *Upstream) release(s *session) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	// Counted under the lock, since ending and releasing must agree on who closes.
 	s.users--
 	s.used = time.Now()
 	if s.ended && s.users == 0 {
@@ -135,6 +139,7 @@ func (u *Upstream) endIdle(since time.Time) {
 	u.endWhere(func(s *session) bool { return s.users == 0 && s.used.Before(since) })
 }
 
+// endWhere ends the kept sessions that match; those in use are closed by their last user.
 func (u *Upstream) endWhere(matches func(*session) bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -148,6 +153,7 @@ func (u *Upstream) endWhere(matches func(*session) bool) {
 // close closes all sessions at the same time and waits for them and for everything else under way.
 func (u *Upstream) close() {
 	u.mu.Lock()
+	// From here on nobody opens a session, and closeLocked leaves them to us.
 	u.closed = true
 	sessions := []*session{u.shared}
 	for s := range u.open {
@@ -155,6 +161,7 @@ func (u *Upstream) close() {
 	}
 	clear(u.keyed)
 	u.mu.Unlock()
+	// At the same time: each may take all of its grace.
 	var closing sync.WaitGroup
 	for _, s := range sessions {
 		closing.Go(s.close)

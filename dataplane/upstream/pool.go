@@ -13,16 +13,20 @@ import (
 
 // Pool holds the upstreams of all tables that still have calls. Tables whose servers have equal keys share an upstream.
 type Pool struct {
-	cfg  Config
+	// cfg has every field set.
+	cfg Config
+	// mem is shared by all connections.
 	mem  memory
 	http *http.Transport
 
 	byKey atomic.Pointer[map[string]*Upstream] // replaced as a whole, so that readers take no lock
 
-	mu     sync.Mutex // guards below
+	mu sync.Mutex // guards below
+	// uses :: key → how many prepared tables name it
 	uses   map[string]int
 	closed bool
 
+	// stop is closed by Close.
 	stop  chan struct{}
 	tasks sync.WaitGroup
 }
@@ -57,6 +61,7 @@ func (p *Pool) Prepare(next *table.Table) {
 	if p.closed || next == nil {
 		return
 	}
+	// Readers keep the map that they have; nobody ever changes one that was published.
 	byKey := maps.Clone(*p.byKey.Load())
 	for _, s := range next.Servers {
 		if s.Spec.GetDisabled() {
@@ -77,6 +82,7 @@ func (p *Pool) Release(prev *table.Table) {
 	if p.closed || prev == nil {
 		return
 	}
+	// The last call of prev decides when; a table that never drains is given up by Close.
 	p.tasks.Go(func() {
 		select {
 		case <-prev.Drained():
@@ -112,6 +118,7 @@ func (p *Pool) forget(prev *table.Table) (unused []*Upstream) {
 // Upstream returns the upstream of a server of a table that was prepared. It takes no lock. For a disabled server, and one
 // of a table that was not prepared, it returns an upstream that is never available.
 func (p *Pool) Upstream(s *table.Server) *Upstream {
+	// Disabled is not part of the key: the same definition may be in service in another table.
 	if !s.Spec.GetDisabled() {
 		if u := (*p.byKey.Load())[s.Key]; u != nil {
 			return u
@@ -156,6 +163,7 @@ func (p *Pool) Close() error {
 		close(p.stop)
 	}
 	var closing sync.WaitGroup
+	// Nothing is added any more, and what Release is about to close is waited for below.
 	for _, u := range *p.byKey.Load() {
 		closing.Go(u.close)
 	}

@@ -24,21 +24,25 @@ const leftoverTime = 500 * time.Millisecond
 
 // program is what to run, with all references resolved.
 type program struct {
+	// command is looked up in the proxy's PATH; it is never given to a shell.
 	command string
 	args    []string
 	env     []string
 	dir     string
 	log     *slog.Logger
-	scrub   func(string) string
+	// scrub takes resolved references out of what the process says.
+	scrub func(string) string
 }
 
 // process is one child process, alone in a process group, with its three pipes.
 type process struct {
-	cmd    *exec.Cmd
+	cmd *exec.Cmd
+	// stdin and stdout are our ends; closing stdin is how a server is asked to end (basic/transports §stdio).
 	stdin  *os.File
 	stdout *os.File
 	errors *stderrTail
 
+	// exited is closed once the process was reaped and its standard error read.
 	exited chan struct{}
 	state  string // how it ended; readable once exited is closed
 
@@ -50,6 +54,7 @@ type process struct {
 func startProcess(p program) (*process, error) {
 	cmd := exec.Command(p.command, p.args...)
 	cmd.Env, cmd.Dir = p.env, p.dir
+	// A group of its own, so that a signal reaches what a launcher such as npx has started, and ^C on our terminal does not.
 	cmd.SysProcAttr = childAttributes()
 	ours, theirs, err := pipes(cmd)
 	defer closeAll(theirs) // the child has its own copies by then
@@ -95,6 +100,7 @@ func pipes(cmd *exec.Cmd) (ours, theirs []*os.File, err error) {
 	return ours, theirs, nil
 }
 
+// closeAll closes files that may be closed already.
 func closeAll(files []*os.File) {
 	for _, f := range files {
 		f.Close()
@@ -108,6 +114,7 @@ func (p *process) run(started chan<- error) {
 	defer runtime.UnlockOSThread()
 	defer close(p.exited)
 	err := p.cmd.Start()
+	// startProcess goes on; err is not looked at there before this.
 	started <- err
 	if err != nil {
 		p.errors.read(nil)
@@ -117,6 +124,7 @@ func (p *process) run(started chan<- error) {
 	go p.errors.read(drained)
 	err = p.reap()
 	p.state = p.describe(err)
+	// A grandchild that left the group may hold the pipes open for ever.
 	deadline := time.Now().Add(leftoverTime)
 	_ = p.stdout.SetReadDeadline(deadline) // an error means that it is closed already
 	_ = p.errors.pipe.SetReadDeadline(deadline)
@@ -204,6 +212,7 @@ type stderrTail struct {
 // stderrBytes bounds one line of standard error; longer ones are cut into pieces.
 const stderrBytes = 4 << 10
 
+// newStderrTail reads nothing yet.
 func newStderrTail(pipe *os.File, p program) *stderrTail {
 	return &stderrTail{pipe: pipe, log: p.log, scrub: p.scrub}
 }
@@ -228,6 +237,7 @@ func (t *stderrTail) read(done chan<- struct{}) {
 	}
 }
 
+// keep logs a line and remembers it.
 func (t *stderrTail) keep(line string) {
 	if line == "" {
 		return

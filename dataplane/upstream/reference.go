@@ -31,6 +31,7 @@ func (r *resolver) expand(s string) string {
 		case !closed:
 			out.WriteString("${" + rest)
 			return out.String()
+		// An empty name is no reference; it stays, so that nothing disappears from an argument.
 		case body == "":
 			out.WriteString("${}")
 		default:
@@ -53,12 +54,14 @@ func (r *resolver) value(body string) string {
 		}
 		return ""
 	}
+	// Whatever came from the environment may be a secret: only the operator knows.
 	if len(v) >= shortSecret {
 		r.secrets = append(r.secrets, v)
 	}
 	return v
 }
 
+// expandAll resolves each of a list.
 func (r *resolver) expandAll(list []string) []string {
 	out := make([]string, len(list))
 	for i, s := range list {

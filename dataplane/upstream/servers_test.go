@@ -254,7 +254,7 @@ func (s *scripted) call(r request) {
 			if _, err := os.Stat(os.Getenv("GATE")); err == nil {
 				break
 			}
-			time.Sleep(2 * time.Millisecond)
+			<-time.After(2 * time.Millisecond)
 		}
 		s.resultf(r.ID, `%d`, os.Getpid())
 	case "grandchild":

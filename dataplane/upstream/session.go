@@ -12,6 +12,7 @@ import (
 // link is a connection after its handshake.
 type link struct {
 	conn
+	// hello is what the handshake found; it never changes.
 	hello *hello
 }
 
@@ -41,9 +42,13 @@ type owner struct {
 
 // session is one session with a server: a place for one connection, dialled when it is needed and again when it was lost.
 type session struct {
+	// up and owner never change.
 	up    *Upstream
 	owner owner
-	link  atomic.Pointer[link]
+	// link is the connection used last; nil before the first. It stays when it is lost, so that the next dial can wait for
+	// what is left of it.
+	link atomic.Pointer[link]
+	// tasks are the dialling, and the listening that follows it.
 	tasks sync.WaitGroup
 
 	mu     sync.Mutex // guards below
@@ -52,13 +57,17 @@ type session struct {
 	closed bool
 
 	// Guarded by the upstream's mutex, for sessions that are not shared.
+	// users are the calls that hold the session.
 	users int
-	used  time.Time
+	// used is when the last of them let go.
+	used time.Time
+	// ended says that its owner has lost it: the last user closes it.
 	ended bool
 }
 
 // flight is one piece of work that many may wait for.
 type flight struct {
+	// done is closed when the work is over, well or not.
 	done chan struct{}
 	// Readable once done is closed.
 	link *link
@@ -67,6 +76,7 @@ type flight struct {
 
 // ready returns the connection, and dials it if there is none.
 func (s *session) ready(ctx context.Context) (*link, error) {
+	// The usual way: one atomic load, and a look at a channel.
 	if l := s.link.Load(); l.alive() {
 		return l, nil
 	}
@@ -101,6 +111,7 @@ func (s *session) dial(ctx context.Context) (*flight, error) {
 	if err := s.up.mayDial(); err != nil {
 		return nil, err
 	}
+	// The connection lives longer than the call that happens to need it first; close ends it.
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.flight, s.stop = f, stop
 	s.tasks.Go(func() {
@@ -120,6 +131,7 @@ func (s *session) run(ctx context.Context, f *flight) {
 	if err == nil || ctx.Err() == nil { // a dial that close cut short says nothing about the server
 		s.up.dialled(s, err)
 	}
+	// Those who wait go on before we begin to listen.
 	s.land(f, c, h, err)
 	if err != nil {
 		return
@@ -154,6 +166,7 @@ func (s *session) close() {
 	s.closed = true
 	stop, dialling := s.stop, s.flight != nil
 	s.mu.Unlock()
+	// What is being dialled is waited for first, so that there is one link to close and no second one to come.
 	if dialling {
 		stop()
 		s.tasks.Wait()

@@ -25,6 +25,7 @@ func dialSSE(ctx context.Context, e *endpoint) (*sseConn, error) {
 		e.postBeside(append([]byte(nil), buf.b...))
 		buf.free()
 	}}
+	// The stream lives as long as the connection, so ctx can bound only the wait for its first event.
 	named := make(chan error, 1)
 	c.tasks.Go(func() { c.read(named) })
 	var err error
@@ -47,6 +48,7 @@ func (c *sseConn) read(named chan<- error) {
 		err = conduct("ended the event stream")
 	}
 	err = c.broken(c.ctx, err)
+	// Lost first, so that a call which fails now finds a new stream when it comes again.
 	c.lose()
 	c.inbox.waiters.fail(err, notExecuted(c.name, "ended the event stream"))
 	switch {
@@ -57,6 +59,7 @@ func (c *sseConn) read(named chan<- error) {
 	}
 }
 
+// stream opens the stream and reads it. Its first event of interest names the place, everything else is messages.
 func (c *sseConn) stream(named chan<- error) error {
 	resp, err := c.do(c.ctx, http.MethodGet, c.said.Load().get, nil)
 	if err != nil {
@@ -100,6 +103,7 @@ func (c *sseConn) place(text string) error {
 	return nil
 }
 
+// call performs a request: the POST brings it there, the stream brings the answer, in whichever order.
 func (c *sseConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
 	wait := c.mem.takeAnswer()
 	defer c.mem.giveAnswer(wait)

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	// What may wait between the callers and the child, and how long its exit may take to show after its output ended.
 	outgoing   = 64       // messages that may wait to be written to one child process
 	batchBytes = 32 << 10 // waiting messages are written together up to this size
 	exitTime   = 250 * time.Millisecond
@@ -31,9 +32,12 @@ type stdioConn struct {
 	hooks hooks
 	proc  *process
 
-	said    atomic.Pointer[hello]
-	inbox   inbox
-	out     chan *buffer
+	// said is how requests are written; the handshake replaces it while its probe may still be under way.
+	said  atomic.Pointer[hello]
+	inbox inbox
+	// out leads to the writer, which owns what is in it. Its bound is what a slow child can hold up.
+	out chan *buffer
+	// closing says that we end the process ourselves, so that its end is nothing to report.
 	closing atomic.Bool
 	gone    chan struct{} // closed by the reader when nothing more can come
 	tasks   sync.WaitGroup
@@ -56,13 +60,17 @@ func dialStdio(d *dialer, p program) (*stdioConn, error) {
 	return c, nil
 }
 
+// speak sets how requests are written.
 func (c *stdioConn) speak(h *hello) { c.said.Store(h) }
 
+// lost is closed when the child has closed its output, which it does at the latest when it ends.
 func (c *stdioConn) lost() <-chan struct{} { return c.gone }
 
 // listen returns at once: notifications arrive on standard output with everything else.
 func (c *stdioConn) listen(context.Context) {}
 
+// call performs a request: register, write, wait. The channel it waits on is used again by other calls, so it leaves it
+// empty on every way out.
 func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
 	wait := c.mem.takeAnswer()
 	defer c.mem.giveAnswer(wait)
@@ -87,6 +95,7 @@ func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error
 // request writes a request as the era wants it.
 func (c *stdioConn) request(ctx context.Context, id int64, call *mcp.Call) error {
 	buf := c.mem.take()
+	// On an error buf keeps its memory: b may be nil then.
 	b, err := c.said.Load().appendRequest(buf.b, id, call)
 	if err != nil {
 		buf.free()
@@ -96,6 +105,7 @@ func (c *stdioConn) request(ctx context.Context, id int64, call *mcp.Call) error
 	return c.send(ctx, buf)
 }
 
+// notify hands a notification to the writer.
 func (c *stdioConn) notify(ctx context.Context, method string, params []byte) error {
 	buf := c.mem.take()
 	buf.b = mcp.AppendNotification(buf.b, method, params)
@@ -149,11 +159,14 @@ func (c *stdioConn) cancel(id int64, method string) {
 // basic/utilities/cancellation).
 func cancellable(method string) bool { return method != "initialize" && method != "server/discover" }
 
+// cancelParams are the params of notifications/cancelled for a request.
 func cancelParams(id int64) []byte {
 	p := strconv.AppendInt([]byte(`{"requestId":`), id, 10)
 	return append(p, `,"reason":"the caller no longer waits"}`...)
 }
 
+// oneLine makes a message fit into one line, in place and without changing what it says: JSON strings hold no raw line
+// ends.
 func oneLine(b []byte) {
 	for i, c := range b {
 		if c == '\n' || c == '\r' {
@@ -183,6 +196,7 @@ func (c *stdioConn) write() {
 	}
 }
 
+// gather appends the messages that wait already to the first one. Under load this is most of the system calls saved.
 func (c *stdioConn) gather(buf *buffer) {
 	for len(buf.b) < batchBytes {
 		select {
@@ -197,6 +211,8 @@ func (c *stdioConn) gather(buf *buffer) {
 
 // read reads messages until there are no more, and then ends the connection.
 func (c *stdioConn) read() {
+	// The buffer of an answer goes to the call that waits for it, and from there with the reply to the front: the bytes of
+	// a result are copied out of the pipe once.
 	in := newLineReader(c.proc.stdout, c.mem, c.cfg.MaxMessageBytes)
 	for {
 		buf, err := in.next()
@@ -215,6 +231,7 @@ func (c *stdioConn) read() {
 
 // refuse ends the call that a line over the limit answers, if that can be told; the others go on.
 func (c *stdioConn) refuse(long *longLineError) {
+	// The TypeScript SDK writes the id last, others write it first.
 	id, ok := guessID(long.tail)
 	if !ok {
 		id, ok = guessID(long.head)
@@ -238,6 +255,7 @@ func (c *stdioConn) finish() {
 			how += "; it said: " + line
 		}
 	}
+	// A call that comes later did not reach the child, so it may be sent to the next one.
 	err := unavailable(c.name, how)
 	c.inbox.waiters.fail(err, notExecuted(c.name, how))
 	if !c.closing.Load() {

@@ -18,15 +18,19 @@ import (
 
 // Upstream is one server, with its sessions and its catalogue.
 type Upstream struct {
+	// name, mode and absent never change.
 	name   string
 	mode   gatehousev1.SessionMode
 	absent string // why there is nothing behind it, if so
 	cfg    *Config
 	log    *slog.Logger
+	// dialer is nil where absent is set.
 	dialer *dialer
 	cat    catalogueCache
+	// shared is used by the shared mode alone, and is there in all.
 	shared *session // the one session of the shared mode
 
+	// What Status says is kept where it happens, so that asking for it disturbs nobody.
 	live    atomic.Int64           // connections that work
 	failure atomic.Pointer[string] // why the last attempt to use the server came to nothing
 
@@ -59,6 +63,8 @@ func newUpstream(p *Pool, s *table.Server) *Upstream {
 	return u
 }
 
+// newPause is how long to wait between attempts: from about 200 ms to about 30 s, with jitter, so that proxies that lost one
+// server at the same time do not come back to it at the same time.
 func newPause() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval, b.Multiplier = 200*time.Millisecond, 30*time.Second, 2
@@ -71,11 +77,13 @@ func newPause() *backoff.ExponentialBackOff {
 // that ends with its context is cancelled at the server. A request that the server provably did not execute is sent once
 // more, on a new connection.
 func (u *Upstream) Call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+	// The gateway gives every call a deadline; this is for callers that forgot.
 	if _, ok := ctx.Deadline(); !ok {
 		bounded, cancel := context.WithTimeout(ctx, u.cfg.CallTimeout)
 		defer cancel()
 		ctx = bounded
 	}
+	// No retry but this one: a tool may have effects, and whether it ran cannot be told from outside.
 	reply, err := u.attempt(ctx, c)
 	if errors.Is(err, errNotExecuted) && ctx.Err() == nil {
 		reply, err = u.attempt(ctx, c)
@@ -129,6 +137,7 @@ func (u *Upstream) mayDial() error {
 	if u.closed {
 		return u.shutDown()
 	}
+	// The pause is the server's, not a session's: what keeps one session from starting keeps them all.
 	wait := time.Until(u.retryAt)
 	if wait <= 0 {
 		return nil
@@ -152,6 +161,7 @@ func (u *Upstream) dialled(s *session, err error) {
 		u.log.Debug("connected", "agent", s.owner.agent)
 		return
 	}
+	// One failure costs nothing: a crash between two calls should not show.
 	if u.failures++; u.failures > 1 {
 		u.retryAt = time.Now().Add(u.pause.NextBackOff())
 	}
@@ -168,6 +178,7 @@ func (u *Upstream) down(err error) {
 	}
 }
 
+// fails keeps the reason for Status. It is worded for people, without resolved references.
 func (u *Upstream) fails(err error) {
 	text := bare(err)
 	u.failure.Store(&text)
@@ -185,6 +196,7 @@ type Status struct {
 
 // Status says how the upstream is doing, as far as is known without asking it.
 func (u *Upstream) Status() Status {
+	// A failure outweighs connections that work: it is what an operator looks for.
 	st := Status{State: "idle"}
 	switch u.absent {
 	case "":
