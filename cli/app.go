@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -185,15 +186,17 @@ func (a *app) within(ctx context.Context) (context.Context, context.CancelFunc) 
 
 // author names who runs gwctl, for the history: user@host as far as they are known.
 func (a *app) author() string {
-	user := a.env["USER"]
-	if user == "" {
-		user = a.env["LOGNAME"]
+	name := a.env["USER"]
+	if name == "" { // as in containers and cron jobs
+		if u, err := user.Current(); err == nil {
+			name = u.Username
+		}
 	}
 	host, err := os.Hostname()
 	if err != nil || host == "" {
-		return user
+		return name
 	}
-	return user + "@" + host
+	return name + "@" + host
 }
 
 // warnf prints one line of something to look at on standard error.
