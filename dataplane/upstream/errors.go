@@ -35,7 +35,7 @@ func notExecuted(server, what string) error {
 // invalid wraps mcp.ErrInvalidResponse around what a server did, and what was found wrong with that. The cause is in the
 // text alone, for the same reason as in unavailable.
 func invalid(server, what string, cause error) error {
-	return fmt.Errorf("%w: server %s %s: %s", mcp.ErrInvalidResponse, server, what, cause)
+	return fmt.Errorf("%w: server %s %s: %s", mcp.ErrInvalidResponse, server, what, cause.Error())
 }
 
 // bare is an error's text without mcp.ErrUnavailable at its beginning, for a text that begins with it again.

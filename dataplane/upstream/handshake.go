@@ -129,7 +129,7 @@ func (d *dialer) initializeBesides(ctx context.Context, c conn, probe <-chan pro
 	case <-c.lost():
 	case <-ctx.Done():
 	}
-	return nil, err
+	return nil, d.probeError(c, err)
 }
 
 // modern is how requests are written to a modern server.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -95,12 +96,7 @@ func (s *oldWeb) answer(q request) string {
 func (s *oldWeb) saw(what string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range s.seen {
-		if m == what {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.seen, what)
 }
 
 // end ends the newest stream.

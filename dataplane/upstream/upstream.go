@@ -125,7 +125,7 @@ func (u *Upstream) note(err error) {
 func (u *Upstream) refreshed(ctx context.Context, c *mcp.Call, refused *mcp.Reply) (*mcp.Reply, error) {
 	if _, err := u.Refresh(ctx); err != nil {
 		u.log.Debug("headers were refused, and so was the catalogue", "reason", err)
-		return refused, nil //nolint:nilerr // the first answer says more
+		return refused, nil // the first answer says more
 	}
 	return u.attempt(ctx, c)
 }
