@@ -37,7 +37,7 @@ type applied struct {
 func (s *syncer) apply(ctx context.Context, set *manifest.Set, message string) (*applied, error) {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	out := &applied{}
+	out := &applied{servers: []string{}, agents: []string{}} // empty lists in JSON, not null
 	for _, o := range set.Objects {
 		switch o.GetSpec().(type) {
 		case *gatehousev1.Object_Server:

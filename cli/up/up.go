@@ -121,7 +121,7 @@ func open(c Config) (*run, error) {
 	if _, err := ss.read(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+	if err := makeDataDir(c.DataDir); err != nil {
 		return nil, fmt.Errorf("making data folder: %w", err)
 	}
 	p, err := bind(c)
@@ -133,6 +133,19 @@ func open(c Config) (*run, error) {
 		return nil, errors.Join(err, p.release())
 	}
 	return &run{config: c, sync: s, planes: p}, nil
+}
+
+// makeDataDir makes the folder for its owner alone. It often lies in a checked-out project, so it keeps itself out of git:
+// the key must not be committed by accident.
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	ignore := filepath.Join(dir, ".gitignore")
+	if _, err := os.Lstat(ignore); err == nil {
+		return nil
+	}
+	return os.WriteFile(ignore, []byte("*\n"), 0o600)
 }
 
 // serve brings the configuration in step with the files, starts the gateway on it, and follows edits until ctx ends or

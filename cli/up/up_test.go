@@ -171,6 +171,9 @@ func TestFirstStartMakesAKeyForEveryAgentOfTheFiles(t *testing.T) {
 	if err != nil || stat.Mode().Perm() != 0o600 {
 		t.Errorf("key file has mode %v, %v, want 0600", stat.Mode(), err)
 	}
+	if ignored, err := os.ReadFile(filepath.Join(data, ".gitignore")); err != nil || string(ignored) != "*\n" {
+		t.Errorf(".gitignore = %q, %v, want the whole folder kept out of git", ignored, err)
+	}
 	if got := r.names(t); got != "s a b up[a b]" {
 		t.Errorf("objects = %s, want s a b up[a b]", got)
 	}
