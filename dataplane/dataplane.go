@@ -108,6 +108,7 @@ type Server struct {
 
 	handlers sync.WaitGroup // requests of agents, and agents on pipes
 	draining chan struct{}  // closed when shutdown begins
+	pipes    sync.Mutex     // held to add an agent on a pipe, and to begin the shutdown
 }
 
 // New takes what only one process can have, the addresses and the audit log, so that Addr is known before Run.
@@ -218,7 +219,9 @@ func (s *Server) Run(ctx context.Context) error {
 // Stdio serves one agent over a pipe, as everybody that there is, until in, ctx or Run ends. It waits for the first
 // snapshot, which takes Run.
 func (s *Server) Stdio(ctx context.Context, in io.Reader, out io.Writer) error {
-	s.handlers.Add(1)
+	if !s.enter() {
+		return errDraining
+	}
 	defer s.handlers.Done()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -235,6 +238,19 @@ func (s *Server) Stdio(ctx context.Context, in io.Reader, out io.Writer) error {
 		return s.front.ServeStdio(ctx, in, out)
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// enter counts an agent on a pipe, unless the shutdown has begun: it would not wait for that one.
+func (s *Server) enter() bool {
+	s.pipes.Lock()
+	defer s.pipes.Unlock()
+	select {
+	case <-s.draining:
+		return false
+	default:
+		s.handlers.Add(1)
+		return true
 	}
 }
 

@@ -133,8 +133,10 @@ func (s *Server) serve(server *http.Server, l net.Listener) error {
 // drain ends the proxy in order: no longer ready, no new calls, those under way finish, and only then is closed what they
 // stand on. Past DrainTimeout, calls are cut off. The admin server is the last to go, so that probes see it all.
 func (s *Server) drain(ctx context.Context) error {
+	s.pipes.Lock()
 	close(s.draining) // probes and agents on pipes see it
-	s.front.Drain()   // event streams end, which Shutdown would wait for
+	s.pipes.Unlock()
+	s.front.Drain() // event streams end, which Shutdown would wait for
 	bounded, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
 	defer cancel()
 	if err := s.agents.Shutdown(bounded); err != nil {
