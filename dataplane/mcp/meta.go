@@ -50,9 +50,50 @@ func crosses(name []byte) bool {
 	return string(plain) != "progressToken" && !bytes.HasPrefix(plain, []byte(MetaPrefix))
 }
 
+// ownMeta says whether a member of _meta, named with its quotes, is one that each hop of the modern era says for itself.
+func ownMeta(name []byte) bool {
+	switch string(unescape(name)) {
+	case MetaVersion, MetaCapabilities, MetaClientInfo:
+		return true
+	}
+	return false
+}
+
 // AppendWithMeta appends params, a checked object or nil, with the given members in its _meta: those of our own, raw and
-// without braces, come before what AppendForwardMeta keeps of an _meta that is there. Every other member stays as it is.
+// without braces, come before those that are there, of which the version, the capabilities and the client's name are
+// left out. Every other member stays as it is.
 func AppendWithMeta(dst, params, own []byte) ([]byte, error) {
+	return appendParams(dst, params, func(dst, meta []byte) ([]byte, error) {
+		dst = append(append(dst, `"_meta":{`...), own...)
+		dst, err := appendMembers(dst, meta, len(own) > 0, nil)
+		return append(dst, '}'), err
+	})
+}
+
+// AppendPassedParams appends params, a checked object, as they go on to an upstream that is served as itself: its _meta
+// lacks what each hop says for itself, and token, raw, stands in for a progressToken that is there. It returns the token
+// of the agent's, a part of params, or nil where there is none.
+func AppendPassedParams(dst, params, token []byte) (out, replaced []byte, err error) {
+	out, err = appendParams(dst, params, func(dst, meta []byte) ([]byte, error) {
+		var v [1][]byte
+		if _, err := Pick(meta, []string{"progressToken"}, v[:]); err != nil {
+			return dst, err
+		}
+		replaced = v[0]
+		before := len(dst)
+		dst = append(dst, `"_meta":{`...)
+		start := len(dst)
+		dst, err := appendMembers(dst, meta, false, token)
+		if len(dst) == start || err != nil { // nothing of it passes
+			return dst[:before], err
+		}
+		return append(dst, '}'), nil
+	})
+	return out, replaced, err
+}
+
+// appendParams appends params with an _meta that another function writes, as a whole member; what it leaves out is absent.
+func appendParams(dst, params []byte, write func(dst, meta []byte) ([]byte, error)) ([]byte, error) {
 	before := len(dst)
 	dst = append(dst, '{')
 	meta := []byte("{}")
@@ -67,18 +108,36 @@ func AppendWithMeta(dst, params, own []byte) ([]byte, error) {
 			return nil
 		})
 		if err != nil {
-			return dst[:before], fmt.Errorf("adding _meta to params: %w", err)
+			return dst[:before], fmt.Errorf("reading params: %w", err)
 		}
 	}
-	dst = append(append(dst, `"_meta":{`...), own...)
 	end := len(dst)
-	dst, err := AppendForwardMeta(dst, meta)
+	dst, err := write(dst, meta)
 	if err != nil {
-		return dst[:before], err
+		return dst[:before], fmt.Errorf("reading _meta: %w", err)
 	}
-	if len(dst) == end {
-		return append(dst, '}', '}'), nil
+	if len(dst) == end && dst[end-1] == ',' {
+		dst = dst[:end-1]
 	}
-	dst[end] = ',' // in place of the brace that began the kept members
 	return append(dst, '}'), nil
+}
+
+// appendMembers appends the members of an _meta object that a hop does not say for itself; more says that some stand
+// there already. A token that is not nil takes the place of progressToken's value.
+func appendMembers(dst, meta []byte, more bool, token []byte) ([]byte, error) {
+	err := Members(meta, func(name, value []byte) error {
+		if ownMeta(name) {
+			return nil
+		}
+		if token != nil && string(unescape(name)) == "progressToken" {
+			value = token
+		}
+		if more {
+			dst = append(dst, ',')
+		}
+		more = true
+		dst = append(append(append(dst, name...), ':'), value...)
+		return nil
+	})
+	return dst, err
 }
