@@ -15,6 +15,8 @@ const (
 	MetaCapabilities = MetaPrefix + "clientCapabilities"
 	// MetaClientInfo is how the client names itself; optional.
 	MetaClientInfo = MetaPrefix + "clientInfo"
+	// metaLogLevel asks for log messages of at least that level during the request; optional.
+	metaLogLevel = MetaPrefix + "logLevel"
 )
 
 // AppendForwardMeta appends the members of an agent's checked _meta object that may go on to an upstream, as an object:
@@ -60,36 +62,60 @@ func ownMeta(name []byte) bool {
 }
 
 // AppendWithMeta appends params, a checked object or nil, with the given members in its _meta: those of our own, raw and
-// without braces, come before those that are there, of which the version, the capabilities and the client's name are
-// left out. Every other member stays as it is.
+// without braces, come before what AppendForwardMeta keeps of an _meta that is there. Every other member stays as it is.
 func AppendWithMeta(dst, params, own []byte) ([]byte, error) {
 	return appendParams(dst, params, func(dst, meta []byte) ([]byte, error) {
 		dst = append(append(dst, `"_meta":{`...), own...)
-		dst, err := appendMembers(dst, meta, len(own) > 0, nil)
-		return append(dst, '}'), err
+		return appendMembers(dst, meta, own, func(name []byte) bool { return !crosses(name) })
 	})
 }
 
+// AppendJoinedMeta is AppendWithMeta for params that AppendPassedParams made: of an _meta that is there, only what our own
+// part says instead is left out.
+func AppendJoinedMeta(dst, params, own []byte) ([]byte, error) {
+	return appendParams(dst, params, func(dst, meta []byte) ([]byte, error) {
+		dst = append(append(dst, `"_meta":{`...), own...)
+		return appendMembers(dst, meta, own, ownMeta)
+	})
+}
+
+// PassedMeta is what the gateway puts into the _meta of a request to an upstream that is served as itself, raw.
+type PassedMeta struct {
+	// ProgressToken stands in for a token of the agent's; where the agent gave none, it is not used.
+	ProgressToken []byte
+	// LogLevel is what the agent said once for its session; nil is nothing. What the request says itself counts more.
+	LogLevel []byte
+}
+
 // AppendPassedParams appends params, a checked object, as they go on to an upstream that is served as itself: its _meta
-// lacks what each hop says for itself, and token, raw, stands in for a progressToken that is there. It returns the token
-// of the agent's, a part of params, or nil where there is none.
-func AppendPassedParams(dst, params, token []byte) (out, replaced []byte, err error) {
+// lacks what each hop says for itself, and has ours. It returns the progress token of the agent's, a part of params, or
+// nil where there is none.
+func AppendPassedParams(dst, params []byte, own PassedMeta) (out, token []byte, err error) {
 	out, err = appendParams(dst, params, func(dst, meta []byte) ([]byte, error) {
-		var v [1][]byte
-		if _, err := Pick(meta, []string{"progressToken"}, v[:]); err != nil {
+		var v [2][]byte
+		if _, err := Pick(meta, []string{"progressToken", metaLogLevel}, v[:]); err != nil {
 			return dst, err
 		}
-		replaced = v[0]
+		token = v[0]
 		before := len(dst)
 		dst = append(dst, `"_meta":{`...)
 		start := len(dst)
-		dst, err := appendMembers(dst, meta, false, token)
-		if len(dst) == start || err != nil { // nothing of it passes
+		if own.LogLevel != nil && v[1] == nil {
+			dst = append(append(dst, `"`+metaLogLevel+`":`...), own.LogLevel...)
+		}
+		if token != nil {
+			dst = append(separate(dst, start), `"progressToken":`...)
+			dst = append(dst, own.ProgressToken...)
+		}
+		dst, err := appendMembers(dst, meta, dst[start:], func(name []byte) bool {
+			return ownMeta(name) || string(unescape(name)) == "progressToken"
+		})
+		if len(dst) == start+1 || err != nil { // nothing of it passes but the brace
 			return dst[:before], err
 		}
-		return append(dst, '}'), nil
+		return dst, nil
 	})
-	return out, replaced, err
+	return out, token, err
 }
 
 // appendParams appends params with an _meta that another function writes, as a whole member; what it leaves out is absent.
@@ -122,22 +148,23 @@ func appendParams(dst, params []byte, write func(dst, meta []byte) ([]byte, erro
 	return append(dst, '}'), nil
 }
 
-// appendMembers appends the members of an _meta object that a hop does not say for itself; more says that some stand
-// there already. A token that is not nil takes the place of progressToken's value.
-func appendMembers(dst, meta []byte, more bool, token []byte) ([]byte, error) {
+// appendMembers appends the members of an _meta object that are not left out, and the brace that ends it; before is what
+// stands in it already.
+func appendMembers(dst, meta, before []byte, leaveOut func(name []byte) bool) ([]byte, error) {
+	start := len(dst) - len(before)
 	err := Members(meta, func(name, value []byte) error {
-		if ownMeta(name) {
-			return nil
+		if !leaveOut(name) {
+			dst = append(append(append(separate(dst, start), name...), ':'), value...)
 		}
-		if token != nil && string(unescape(name)) == "progressToken" {
-			value = token
-		}
-		if more {
-			dst = append(dst, ',')
-		}
-		more = true
-		dst = append(append(append(dst, name...), ':'), value...)
 		return nil
 	})
-	return dst, err
+	return append(dst, '}'), err
+}
+
+// separate appends a comma, unless an object's first member is yet to come; start is where that would stand.
+func separate(dst []byte, start int) []byte {
+	if len(dst) > start {
+		dst = append(dst, ',')
+	}
+	return dst
 }
