@@ -19,6 +19,32 @@ type Call struct {
 	// Session is the agent's MCP session; empty where there is none. It selects the upstream session where those are
 	// per session.
 	Session string
+	// Stream, where set, takes what the upstream says while the call is under way. Nil drops notifications and refuses
+	// requests.
+	Stream Stream
+	// Client is what the agent declared of itself; nil declares nothing.
+	Client *Client
+}
+
+// Client is what an agent declared of itself, for upstreams that are to see the agent and not the gateway. Its slices are
+// raw JSON and MUST NOT be changed.
+type Client struct {
+	// Capabilities is an object; nil declares none.
+	Capabilities []byte
+	// Info is the agent's name and version, an object; nil leaves it to the gateway to name itself.
+	Info []byte
+	// Version is the protocol version that the agent speaks.
+	Version string
+}
+
+// Stream is the agent's side of a call under way. Its methods may be called from several goroutines.
+type Stream interface {
+	// Notify passes a notification on; params is a raw object, or nil. It MUST NOT keep params, and it SHOULD NOT wait long:
+	// other calls on the same connection may wait meanwhile. It is never called once the call has returned.
+	Notify(method string, params []byte)
+	// Ask passes a request of the upstream's on and waits for the agent's answer; params are as for Notify, but valid until
+	// Ask returns. ctx ends when the call does, or when the upstream cancels its request.
+	Ask(ctx context.Context, method string, params []byte) (*Reply, error)
 }
 
 // Reply is an upstream's answer: exactly one of Result and Error is set.

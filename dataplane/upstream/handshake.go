@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,8 @@ type hello struct {
 	meta []byte
 	// listChanged says that the server tells when its tools change.
 	listChanged bool
+	// result is the raw result of the handshake, whose bytes are its own.
+	result []byte
 }
 
 // appendRequest writes a request as the era wants it; everything in the params but _meta stays as it is.
@@ -173,7 +176,7 @@ func (d *dialer) discover(ctx context.Context, c conn, modern *hello) (*hello, e
 		return nil, errLegacy
 	}
 	h := *modern
-	h.listChanged = result.Capabilities.Tools.ListChanged
+	h.listChanged, h.result = result.Capabilities.Tools.ListChanged, bytes.Clone(reply.Result)
 	return &h, nil
 }
 
@@ -215,7 +218,9 @@ func (d *dialer) initialize(ctx context.Context, c conn) (*hello, error) {
 	if !slices.Contains(mcp.LegacyVersions, result.ProtocolVersion) {
 		return nil, fmt.Errorf("speaks MCP version %q, which the gateway does not", result.ProtocolVersion)
 	}
-	h := &hello{version: result.ProtocolVersion, listChanged: result.Capabilities.Tools.ListChanged}
+	h := &hello{
+		version: result.ProtocolVersion, listChanged: result.Capabilities.Tools.ListChanged, result: bytes.Clone(reply.Result),
+	}
 	// The version belongs into the headers of the notification already.
 	c.speak(h)
 	return h, c.notify(ctx, "notifications/initialized", nil)

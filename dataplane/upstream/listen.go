@@ -10,6 +10,35 @@ import (
 // steadyTime is how long a stream of notifications must have lasted for its end to be nothing to worry about.
 const steadyTime = time.Minute
 
+// Hello is how a server introduced itself.
+type Hello struct {
+	// Era is the era that the server speaks.
+	Era mcp.Era
+	// Result is the raw result of initialize, or in the modern era of server/discover. It MUST NOT be changed.
+	Result []byte
+}
+
+// Hello returns what the server said in the handshake of the session that c selects, which is opened if need be. Its error
+// is as for Call.
+func (u *Upstream) Hello(ctx context.Context, c *mcp.Call) (*Hello, error) {
+	s, err := u.acquire(c)
+	if err != nil {
+		return nil, err
+	}
+	defer u.release(s)
+	l, err := s.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Hello{Era: l.hello.era, Result: l.hello.result}, nil
+}
+
+// Listen tells c's stream what changes at the server until ctx ends, whose error it then returns.
+func (u *Upstream) Listen(ctx context.Context, c *mcp.Call) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // listen hears what a server has to say on its own until ctx ends, so that its catalogue stays true. Where it cannot,
 // the catalogue's age limits how wrong it gets.
 func (u *Upstream) listen(ctx context.Context, l *link) {
