@@ -163,7 +163,7 @@ func (s *Server) wire() (err error) {
 	verifier := auth.New(s.live.Live, c.Auth)
 	s.gateway = gateway.New(gateway.Config{
 		Live: s.live.Live, Auth: verifier, Upstream: s.upstream, Records: s.audit, Debug: c.Debug,
-		Metrics: record.NewMetrics(s.registry, gateway.Operations()), Status: s.status, Logger: s.log,
+		Metrics: record.NewMetrics(s.registry, append(gateway.Operations(), gateway.Methods()...)), Status: s.status, Logger: s.log,
 	})
 	s.front = front.New(front.Config{
 		Gateway: s.gateway, Auth: verifier, SealKey: s.sealKey, EndSession: s.pool.EndSession,

@@ -21,6 +21,8 @@ func (*fixed) ToolsList() []byte { return []byte("[]") }
 
 func (f *fixed) CallTool(context.Context, *gateway.Call) (*mcp.Reply, error) { return &f.reply, nil }
 
+func (f *fixed) Direct(context.Context, *gateway.Direct) (*mcp.Reply, error) { return &f.reply, nil }
+
 func (*fixed) Unauthenticated(*gateway.Call, error) {}
 
 // sink is a ResponseWriter that keeps nothing.

@@ -18,7 +18,8 @@ type exchange struct {
 	msg    mcp.Message
 	params params
 	era    mcp.Era
-	call   gateway.Call // who and whence are filled in by the transport, the rest by callTool
+	direct *gateway.Direct // where the request is to a single server
+	call   gateway.Call    // who and whence are filled in by the transport, the rest by callTool
 }
 
 // maxKept bounds the memory, in bytes, that an exchange keeps for the next one, and what a Content-Length alone can make

@@ -1,10 +1,11 @@
 // Package front is where agents meet the gateway: Streamable HTTP and stdio, both eras of MCP, one handler behind them.
 //
-// A message takes one of three ways, the same for both transports:
+// A message to the gateway takes one of three ways, the same for both transports; one to a single server has its own:
 //
 //	POST /mcp ─┐                  ┌─ tools/call ─→ Gateway.CallTool: arguments and result as raw bytes
 //	           ├→ scan → era ─→ ──┼─ tools/list ─→ bytes rendered at the start
 //	stdin line ┘                  └─ the rest ───→ mcp-go's server, behind a fence
+//	POST /mcp/{server} → scan → era ─────────────→ Gateway.Direct: raw, as a stream of events once the server speaks
 //
 // The first is the path that is measured: one read of the body, one scan of the envelope, the result's bytes written
 // between a head and a tail.
@@ -19,7 +20,8 @@
 //	version         negotiated by initialize            in each request, header and body alike
 //	session         signed id that any proxy opens      none; a header that names one is ignored
 //	cancellation    notifications/cancelled             the agent goes away
-//	GET, DELETE     idle event stream, end of session   405
+//	GET, DELETE     event stream, end of session        405
+//	server asks     event, answered by another POST     a result, which the agent answers with another call
 //	unknown method  200 and -32601                      404 and -32601
 //
 // It refuses foreign origins and hosts, bodies that are not one JSON-RPC message, callers without a key, session ids that
@@ -47,6 +49,9 @@ type Gateway interface {
 	// CallTool performs a tools/call; refusals are results. The error is an *mcp.Error where the request is wrong, one of
 	// package auth where the key has been revoked meanwhile, and the context's where the call was cancelled.
 	CallTool(ctx context.Context, c *gateway.Call) (*mcp.Reply, error)
+	// Direct performs a request to one upstream as itself; its replies may be errors of the upstream's. Its error is as
+	// CallTool's.
+	Direct(ctx context.Context, d *gateway.Direct) (*mcp.Reply, error)
 	// Unauthenticated records a request that was refused with 401, and why.
 	Unauthenticated(c *gateway.Call, reason error)
 }
@@ -106,6 +111,8 @@ type Handler struct {
 	lists    [2]mcp.Reply // tools/list, by era
 	sessions sessions
 	calls    calls
+	clients  clients
+	asks     asks
 	memory   exchanges
 
 	drain   sync.Once

@@ -23,24 +23,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, http.StatusForbidden, "requests from other origins or to other host names are not served here")
 		return
 	}
-	switch {
-	case r.URL.Path == endpoint:
-		h.serveEndpoint(w, r)
-	case strings.HasPrefix(r.URL.Path, endpoint+"/"):
-		h.refuse(w, http.StatusNotFound, "single servers are not served yet under "+endpoint+"/{server}; use "+endpoint)
-	default:
-		h.refuse(w, http.StatusNotFound, "nothing is served here; the MCP endpoint is "+endpoint)
+	if r.URL.Path == endpoint {
+		h.serveEndpoint(w, r, "")
+		return
 	}
+	if server, ok := pathServer(r.URL.Path); ok {
+		h.serveEndpoint(w, r, server)
+		return
+	}
+	h.refuse(w, http.StatusNotFound, "nothing is served here; the MCP endpoint is "+endpoint)
 }
 
-func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request) {
+// serveEndpoint serves the gateway's own tools, or a single server.
+func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request, server string) {
 	switch r.Method {
 	case http.MethodPost:
-		h.post(w, r)
+		h.post(w, r, server)
 		return
 	case http.MethodGet, http.MethodDelete:
 		if r.Header.Get(mcp.HeaderVersion) != mcp.ModernVersion {
-			h.legacyOnly(w, r)
+			h.legacyOnly(w, r, server)
 			return
 		}
 	}

@@ -6,32 +6,33 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
-	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 )
 
 // post takes one message. The order is that of trust: nothing of a stranger's body is read, and nothing of a body is
 // believed before all of it was checked.
 //
 //	identify       -- whose key is it: 401
+//	aim            -- for a single server: which one, and as which agent
 //	readBody       -- type and size, one read into memory that is used again: 415, 413
 //	scan           -- exactly one message, nothing ambiguous: 400 and -32700 or -32600
 //	postEra        -- do headers and body agree on an era: 400 and -32020, -32022 or -32602
 //	resume         -- legacy: is the session the caller's: 404
 //	request        -- serve, then write head, result and tail
 //	  or notify    -- 202
-func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) post(w http.ResponseWriter, r *http.Request, server string) {
 	x := h.memory.take()
 	defer h.memory.free(x)
-	if !h.identify(w, r, x) || !h.readBody(w, r, x) {
+	if !h.identify(w, r, x) || !h.aim(w, r, x, server) || !h.readBody(w, r, x) {
 		return
 	}
 	if err := x.scan(); err != nil {
 		h.writeError(w, http.StatusBadRequest, x.msg.ID, asError(err))
 		return
 	}
-	if x.msg.Kind == mcp.Response { // we ask agents nothing, so there is nothing that it could answer
-		w.WriteHeader(http.StatusAccepted)
+	if x.msg.Kind == mcp.Response {
+		h.answered(w, r, x)
 		return
 	}
 	if err := x.postEra(r.Header); err != nil {
@@ -47,6 +48,21 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.request(w, r, x)
+}
+
+// aim makes a request one to a single server, unless server is empty; where the header is ambiguous, it answers and
+// returns false.
+func (h *Handler) aim(w http.ResponseWriter, r *http.Request, x *exchange, server string) bool {
+	if server == "" {
+		return true
+	}
+	agent, err := single(r.Header, HeaderAgent)
+	if err != nil {
+		h.writeError(w, http.StatusBadRequest, nil, err)
+		return false
+	}
+	x.direct = &gateway.Direct{Server: server, Agent: agent}
+	return true
 }
 
 // readBody reads the body once; where it is not to be had, it answers and returns false.
@@ -105,20 +121,39 @@ func (h *Handler) notify(x *exchange) {
 func (h *Handler) request(w http.ResponseWriter, r *http.Request, x *exchange) {
 	ctx, done := h.requestContext(r, x)
 	defer done()
+	if x.direct != nil {
+		h.direct(ctx, w, r, x)
+		return
+	}
 	reply, err := h.serve(ctx, x)
+	defer reply.Close()
+	h.answer(ctx, w, r, x, reply, err)
+}
+
+// answered takes an agent's answer to a request of an upstream's. Where none was asked there is nothing to answer, and
+// that is no fault either: the request may be over.
+func (h *Handler) answered(w http.ResponseWriter, r *http.Request, x *exchange) {
+	if !h.resume(w, r, x) {
+		return
+	}
+	h.asks.answer(x.call.Session, &x.msg)
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// answer writes the answer to a request, whose reply the caller closes.
+func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, x *exchange, reply *mcp.Reply, err error) {
 	if err != nil {
 		if r.Context().Err() == nil || !errors.Is(err, context.Canceled) { // else nobody is there to read an answer
 			h.requestFailed(ctx, w, x, err)
 		}
 		return
 	}
-	defer reply.Close()
 	if reply.Error != nil {
 		h.writeError(w, errorStatus(x.era, reply.Error.Code), x.msg.ID, reply.Error)
 		return
 	}
 	if x.msg.Method == "initialize" {
-		h.begin(w, x.call.Principal, reply.Result)
+		h.begin(w, x, reply.Result)
 	}
 	h.writeReply(w, x, reply.Result)
 }
@@ -130,7 +165,7 @@ func (h *Handler) requestContext(r *http.Request, x *exchange) (ctx context.Cont
 		return r.Context(), func() {}
 	}
 	ctx = context.WithoutCancel(r.Context())
-	if x.call.Session == "" || x.msg.Method != "tools/call" {
+	if x.call.Session == "" || x.msg.Method != "tools/call" && x.direct == nil {
 		return ctx, func() {}
 	}
 	return h.calls.begin(ctx, x.call.Session, x.msg.ID)
@@ -138,14 +173,22 @@ func (h *Handler) requestContext(r *http.Request, x *exchange) (ctx context.Cont
 
 // begin gives a legacy agent the session that its initialize asked for. The version that was negotiated travels in the
 // session's id, so that any proxy knows it.
-func (h *Handler) begin(w http.ResponseWriter, p *table.Principal, result []byte) {
+func (h *Handler) begin(w http.ResponseWriter, x *exchange, result []byte) {
 	var v [1][]byte
 	if _, err := mcp.Pick(result, []string{"protocolVersion"}, v[:]); err != nil {
 		return // not an initialize result of ours
 	}
 	version, _ := mcp.Unquote(v[0])
-	if id := h.sessions.start(version, p); id != "" {
-		w.Header().Set(mcp.HeaderSession, id)
+	token := h.sessions.start(version, x.call.Principal)
+	if token == "" {
+		return
+	}
+	w.Header().Set(mcp.HeaderSession, token)
+	if x.direct == nil {
+		return
+	}
+	if s, err := h.sessions.open(token, x.call.Principal); err == nil {
+		h.clients.add(s.ID, x.direct.Client)
 	}
 }
 

@@ -2,6 +2,7 @@ package front_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -136,6 +137,47 @@ func (g *tools) wait(ctx context.Context, c *gateway.Call) (*mcp.Reply, error) {
 		g.ended <- nil
 		return &mcp.Reply{Result: []byte(`{"content":[]}`)}, nil
 	}
+}
+
+// Direct says what it was asked, and first what a streamed request wants said.
+func (g *tools) Direct(ctx context.Context, d *gateway.Direct) (*mcp.Reply, error) {
+	switch d.Name {
+	case "initialize":
+		return &mcp.Reply{Result: []byte(`{"protocolVersion":"2025-11-25","serverInfo":{"name":"` + d.Server + `","version":"9"},"capabilities":{}}`)}, nil
+	case "tools/call":
+		return g.directCall(ctx, d)
+	case "resources/read":
+		return &mcp.Reply{Error: &mcp.Error{Code: -32002, Message: "no such thing", Data: []byte(`{"uri":"x"}`)}}, nil
+	case "subscriptions/listen":
+		d.Stream.Notify("notifications/heard", fmt.Appendf(nil, `{"uris":%q}`, strings.Join(d.URIs, ",")))
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case "tools/strange":
+		return &mcp.Reply{Error: &mcp.Error{Code: mcp.CodeMethodNotFound, Message: "no such method"}}, nil
+	}
+	return &mcp.Reply{Result: fmt.Appendf(nil, `{"server":%q,"agent":%q,"subject":%q,"session":%v,"params":%s,"resultType":"complete"}`,
+		d.Server, d.Agent, d.Subject, d.Session != "", cmp.Or(string(d.Params), "null"))}, nil
+}
+
+func (g *tools) directCall(ctx context.Context, d *gateway.Direct) (*mcp.Reply, error) {
+	if d.Subject == "wait" {
+		return g.wait(ctx, &d.Call)
+	}
+	if d.Stream != nil && d.Subject != "quiet" {
+		d.Stream.Notify("notifications/progress", []byte("{\"progressToken\":7,\r\n\"progress\":1}"))
+		d.Stream.Notify("notifications/message", []byte(`{"level":"info","data":"hi"}`))
+	}
+	if d.Subject == "ask" && d.Stream != nil {
+		reply, err := d.Stream.Ask(ctx, "elicitation/create", []byte(`{"message":"who?"}`))
+		if err != nil {
+			return nil, err
+		}
+		if reply.Error != nil {
+			return reply, nil
+		}
+		return &mcp.Reply{Result: fmt.Appendf(nil, `{"answer":%s}`, reply.Result)}, nil
+	}
+	return &mcp.Reply{Result: []byte(oddResult)}, nil
 }
 
 func (g *tools) Unauthenticated(c *gateway.Call, reason error) {

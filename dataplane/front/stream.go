@@ -1,8 +1,11 @@
 package front
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
@@ -10,10 +13,10 @@ import (
 
 // legacyOnly serves GET and DELETE, which need a session. DELETE ends it here at once; other
 // proxies are not told, so there the id works until it is too old, for its own principal alone.
-func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request, server string) {
 	x := h.memory.take()
 	defer h.memory.free(x)
-	if !h.identify(w, r, x) {
+	if !h.identify(w, r, x) || !h.aim(w, r, x, server) {
 		return
 	}
 	token := r.Header.Get(mcp.HeaderSession)
@@ -33,43 +36,92 @@ func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodGet {
-		h.stream(w, r, s.ID)
+		x.call.Session = s.ID
+		h.stream(w, r, x)
 		return
 	}
 	h.sessions.end(s.ID)
+	h.clients.forget(s.ID)
 	h.conf.endSession(s.ID)
 	w.WriteHeader(http.StatusNoContent)
 }
 
 // stream keeps the event stream of a legacy session open. The gateway's own tools never change, so nothing is sent on it
-// but comments; many clients want it all the same. It ends with the agent, the session, or the process.
-func (h *Handler) stream(w http.ResponseWriter, r *http.Request, session string) {
-	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-cache, no-transform")
-	header.Set("X-Accel-Buffering", "no")
-	tick := time.NewTicker(h.conf.pingEvery())
-	defer tick.Stop()
-	for h.ping(w) {
-		select {
-		case <-tick.C:
-		case <-r.Context().Done():
-			return
-		case <-h.drained:
-			return
-		}
-		if h.sessions.hasEnded(session) {
+// but comments; many clients want it all the same. On that of a single server comes what changes there. It ends with the
+// agent, the session, or the process.
+func (h *Handler) stream(w http.ResponseWriter, r *http.Request, x *exchange) {
+	e := &events{h: h, w: w}
+	defer e.end()
+	if !e.begin() {
+		return
+	}
+	ctx, done := h.keepAlive(r.Context(), e, x.call.Session)
+	defer done()
+	if x.direct != nil {
+		h.changes(ctx, x, e)
+	}
+	<-ctx.Done()
+}
+
+// changes sends what changes at a server, until ctx ends or the server has nothing to say. Another configuration decides
+// anew whether the agent may hear it, and another subscription what.
+func (h *Handler) changes(ctx context.Context, x *exchange, e *events) {
+	for ctx.Err() == nil {
+		known := h.clients.of(x.call.Session)
+		d := *x.direct // the gateway gets a new one each time
+		d.Call, d.Stream, d.Client, d.URIs = x.call, e, known.Client, known.uris
+		d.Name = "subscriptions/listen"
+		within, done := until(ctx, known.changed)
+		reply, err := h.conf.Gateway.Direct(within, &d)
+		again := within.Err() != nil || err == nil && reply.Error == nil
+		reply.Close()
+		done()
+		if !again {
+			h.log.Debug("stream has nothing to say", "server", d.Server, "error", err)
 			return
 		}
 	}
 }
 
-// ping writes a comment at once, and gives the next one time to come: the deadline of the server for a whole answer, if
-// it has one, is not meant for streams. False means that the agent is gone.
-func (h *Handler) ping(w http.ResponseWriter) bool {
-	c := http.NewResponseController(w)
-	if err := c.SetWriteDeadline(time.Now().Add(h.conf.pingEvery() + 10*time.Second)); err != nil {
-		h.log.Debug("stream without deadline", "error", err)
-	}
-	return h.write(w, []byte(": ping\n\n")) && c.Flush() == nil
+// until returns a context that ends with ctx, or when a channel is closed; done ends it.
+func until(ctx context.Context, closed <-chan struct{}) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() { cancel(); waiting.Wait() }
+}
+
+// errDrained is why streams end when the process does.
+var errDrained = errors.New("the gateway is going down")
+
+// keepAlive writes comments on a stream that has begun, so that nothing on the way cuts it, and cancels the context that
+// it returns when the gateway drains, or the agent or its session is gone. done ends it.
+func (h *Handler) keepAlive(ctx context.Context, e *events, session string) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var pinging sync.WaitGroup
+	pinging.Go(func() {
+		tick := time.NewTicker(h.conf.pingEvery())
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if !e.ping() || h.sessions.hasEnded(session) {
+					cancel(context.Canceled)
+					return
+				}
+			case <-ctx.Done():
+				return
+			case <-h.drained:
+				cancel(errDrained)
+				return
+			}
+		}
+	})
+	return ctx, func() { cancel(nil); pinging.Wait() }
 }

@@ -17,6 +17,7 @@ import (
 type flight struct {
 	g         *Gateway
 	call      *Call
+	direct    *Direct      // where an upstream is served as itself; call is a part of it
 	table     *table.Table // pinned until the reply is closed; nil where there is none
 	principal *table.Principal
 	agent     *policy.Agent // nil until identify
@@ -136,6 +137,10 @@ func (f *flight) refused(err error) bool {
 		r = &refusal{code: mcp.Internal, message: "the gateway is at fault; its log says more"}
 	}
 	f.entry.Outcome = record.Outcome(r.code)
+	if f.direct != nil && f.direct.Name != methodToolsCall {
+		f.reply.Error = r.fault(f)
+		return true
+	}
 	f.answer(r.append(*f.memory(), f))
 	return true
 }

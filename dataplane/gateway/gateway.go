@@ -1,5 +1,6 @@
 // Package gateway is the path of a call: whose it is, what policy says, where it goes, and what is recorded of it. It is
-// the one place where an agent's wish becomes an upstream's work.
+// the one place where an agent's wish becomes an upstream's work: by the gateway's own tools (CallTool), or by a request
+// to one upstream as itself (Direct).
 //
 // It refuses before it looks: a name that policy denies gets the same answer whether it exists or not. It decodes neither
 // the arguments nor the result of an upstream's tool; both pass as the bytes they came as.
@@ -35,6 +36,10 @@ type Upstream interface {
 	Tools(ctx context.Context) (*upstream.Catalogue, error)
 	// Refresh reads the catalogue again, unless that has just been done.
 	Refresh(ctx context.Context) (*upstream.Catalogue, error)
+	// Hello returns what the server said in its handshake on the session that c selects.
+	Hello(ctx context.Context, c *mcp.Call) (*upstream.Hello, error)
+	// Listen tells c's stream what changes at the server, until ctx ends.
+	Listen(ctx context.Context, c *mcp.Call) error
 	// Status says how the upstream is doing.
 	Status() upstream.Status
 }
@@ -79,6 +84,7 @@ type Gateway struct {
 	tools     map[string]tool // :: name → tool; never changed after New
 	toolsList []byte
 	buffers   buffers
+	tokens    atomic.Int64 // progress tokens that were given out
 
 	view   atomic.Pointer[view]
 	viewMu sync.Mutex // held while a view is made, so that one call does it and the others wait

@@ -38,6 +38,9 @@ type memory struct {
 	calls     []*mcp.Call
 	toolsErr  error
 	state     upstream.Status
+	hello     *upstream.Hello
+	says      [][2]string // method and params, on a stream of changes
+	said      func()      // called when all is said
 	answer    func(ctx context.Context, c *mcp.Call) (*mcp.Reply, error)
 }
 
@@ -75,6 +78,26 @@ func (m *memory) Refresh(ctx context.Context) (*upstream.Catalogue, error) {
 }
 
 func (m *memory) Status() upstream.Status { return m.state }
+
+func (m *memory) Hello(_ context.Context, c *mcp.Call) (*upstream.Hello, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls = append(m.calls, c)
+	return m.hello, nil
+}
+
+func (m *memory) Listen(ctx context.Context, c *mcp.Call) error {
+	for _, event := range m.says {
+		var params []byte
+		if event[1] != "" {
+			params = []byte(event[1])
+		}
+		c.Stream.Notify(event[0], params)
+	}
+	m.said()
+	<-ctx.Done()
+	return ctx.Err()
+}
 
 func (m *memory) called() []*mcp.Call {
 	m.mu.Lock()

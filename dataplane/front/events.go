@@ -1,0 +1,135 @@
+package front
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// patience is how long an agent may leave an event unread before its stream is given up.
+const patience = 30 * time.Second
+
+// events is the answer to one request as a stream of events, which begins with the first one. It implements mcp.Stream.
+type events struct {
+	h       *Handler
+	w       http.ResponseWriter
+	session string // whose agent can be asked; empty: nobody can
+	silent  bool   // the agent does not read events
+
+	mu     sync.Mutex // guards below; held during a write, since events must not mix
+	begun  bool
+	closed bool
+	buf    []byte
+}
+
+// Notify implements mcp.Stream. After the answer nothing is sent any more.
+func (e *events) Notify(method string, params []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.sendLocked(mcp.AppendNotification(nil, method, params))
+	}
+}
+
+// Ask implements mcp.Stream: the request goes out as an event, the answer comes as a message of its own in the same
+// session.
+func (e *events) Ask(ctx context.Context, method string, params []byte) (*mcp.Reply, error) {
+	if e.session == "" {
+		return &mcp.Reply{Error: &mcp.Error{Code: mcp.CodeMethodNotFound, Message: "this client has no session to be asked in"}}, nil
+	}
+	id, answer := e.h.asks.begin(e.session)
+	defer e.h.asks.end(e.session, id)
+	if !e.ask(id, method, params) {
+		return &mcp.Reply{Error: &mcp.Error{Code: mcp.CodeInternalError, Message: "the request is over"}}, nil
+	}
+	select {
+	case reply := <-answer:
+		return reply, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// ask sends a request; false says that the stream is closed.
+func (e *events) ask(id int64, method string, params []byte) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	return e.sendLocked(mcp.AppendRequest(nil, id, method, params))
+}
+
+// close keeps everything but the answer off the stream from now on, and says whether there is a stream.
+func (e *events) close() (begun bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	return e.begun
+}
+
+// end ends the stream, and takes back the deadline that the connection would keep for its next answer.
+func (e *events) end() {
+	if !e.close() {
+		return
+	}
+	if err := http.NewResponseController(e.w).SetWriteDeadline(time.Time{}); err != nil {
+		e.h.log.Debug("stream without deadline", "error", err)
+	}
+}
+
+// send sends the answer.
+func (e *events) send(message []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sendLocked(message)
+}
+
+// begin begins a stream without an event.
+func (e *events) begin() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.begun = true
+	beginEvents(e.w.Header())
+	return e.writeLocked([]byte(ping))
+}
+
+// ping is a comment, which clients skip.
+const ping = ": ping\n\n"
+
+// ping sends a comment on a stream that has begun; false says that the agent is gone.
+func (e *events) ping() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.begun || e.closed || e.writeLocked([]byte(ping))
+}
+
+// sendLocked sends one message as one event, at once, and says whether that went well.
+func (e *events) sendLocked(message []byte) bool {
+	if !e.begun {
+		e.begun = true
+		beginEvents(e.w.Header())
+	}
+	flatten(message) // a line break would end the event's data
+	e.buf = append(append(append(e.buf[:0], "event: message\ndata: "...), message...), "\n\n"...)
+	return e.writeLocked(e.buf)
+}
+
+// writeLocked writes text at once. The deadline of the server for a whole answer, if it has one, is not meant for streams.
+func (e *events) writeLocked(text []byte) bool {
+	c := http.NewResponseController(e.w)
+	if err := c.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		e.h.log.Debug("stream without deadline", "error", err)
+	}
+	return e.h.write(e.w, text) && c.Flush() == nil
+}
+
+// beginEvents sets the headers of a stream of events; nothing on the way may hold it back.
+func beginEvents(header http.Header) {
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-cache, no-transform")
+	header.Set("X-Accel-Buffering", "no")
+}

@@ -1,0 +1,234 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
+)
+
+// The methods that the gateway treats in a way of their own where an upstream is served as itself.
+const (
+	methodInitialize = "initialize"
+	methodDiscover   = "server/discover"
+	methodToolsCall  = "tools/call"
+	methodToolsList  = "tools/list"
+	methodListen     = "subscriptions/listen"
+	methodSetLevel   = "logging/setLevel"
+)
+
+// Methods are the MCP methods that records and metrics name where an upstream is served as itself; others are counted
+// together.
+func Methods() []string {
+	return []string{
+		methodInitialize, methodDiscover, methodToolsList, methodToolsCall, "resources/list", "resources/templates/list",
+		"resources/read", "resources/subscribe", "resources/unsubscribe", "prompts/list", "prompts/get",
+		"completion/complete", methodSetLevel, methodListen,
+	}
+}
+
+// Direct is one request to one upstream as itself. Its slices are the agent's bytes, as those of Call are.
+type Direct struct {
+	// Call says who asks, and whence. Its Name is the method; its Args are what the record keeps the shape of.
+	Call
+	// Server is the upstream that was asked for.
+	Server string
+	// Agent is the agent that the caller named; empty where it named none.
+	Agent string
+	// ID is the raw id of the request.
+	ID []byte
+	// Params is the raw object of params; nil where there is none.
+	Params []byte
+	// Subject is what the request is about: the tool's or the prompt's name, or the resource's URI; else empty.
+	Subject string
+	// LogLevel is the raw level that a legacy agent has set for its session; nil where it has set none.
+	LogLevel []byte
+	// URIs are the resources that a legacy agent has subscribed to in its session.
+	URIs []string
+	// Stream takes what the upstream says before its answer; nil drops it.
+	Stream mcp.Stream
+	// Client is what the agent declared of itself. It MUST NOT share memory with the request.
+	Client *mcp.Client
+}
+
+// Direct performs a request to one upstream as itself, behind the same identity and policy as CallTool. The steps are its
+// own from identify on, the reply too: an upstream's error is a reply, a refused tools/call a result, and any other
+// refusal an error with CodeInvalidParams whose data holds ours. Closing and errors are as for CallTool.
+func (g *Gateway) Direct(ctx context.Context, d *Direct) (*mcp.Reply, error) {
+	f, err := g.begin(&d.Call)
+	if err != nil {
+		return nil, err
+	}
+	f.direct = d
+	f.entry.Server = d.Server
+	if d.Name == methodToolsCall {
+		f.entry.Tool = d.Subject
+	}
+	return f.end(f.guard(ctx, (*flight).passThrough))
+}
+
+// passThrough is a request on its way through, in the order that keeps secrets, as for execute.
+func (f *flight) passThrough(ctx context.Context) error {
+	d := f.direct
+	if err := f.identify(d.Agent); err != nil {
+		return err
+	}
+	if err := f.permit(d); err != nil {
+		return err
+	}
+	u, s, err := f.upstream(d.Server)
+	if err != nil {
+		return err
+	}
+	within, cancel := ctx, context.CancelFunc(func() {})
+	if d.Name != methodListen { // which lasts for as long as the agent stays
+		within, cancel = context.WithTimeout(ctx, limit(s, 0))
+	}
+	defer cancel()
+	reply, err := f.ask(within, u)
+	if errors.Is(err, ErrMoved) || errors.Is(err, errOver) {
+		f.entry.Outcome = record.OK
+		f.answer(f.goodbye())
+		return nil
+	}
+	if err != nil {
+		return fromUpstream(ctx, d.Server, err)
+	}
+	return f.adapt(reply)
+}
+
+// permit asks policy: of the tool where one is called, of the server otherwise.
+func (f *flight) permit(d *Direct) error {
+	var decision policy.Decision
+	if d.Name == methodToolsCall {
+		decision = f.agent.Tool(d.Server, d.Subject)
+	} else {
+		decision = f.agent.Server(d.Server)
+	}
+	switch {
+	case f.decide(decision):
+		return nil
+	case d.Name == methodToolsCall:
+		return refuse(decision.Code, fmt.Sprintf("agent %q may not use tool %.128q of server %.128q", f.agent.ID, d.Subject, d.Server))
+	}
+	return refuse(decision.Code, fmt.Sprintf("agent %q may not use server %.128q", f.agent.ID, d.Server))
+}
+
+// ask sends the request. The handshakes are answered from what the upstream said in its own.
+func (f *flight) ask(ctx context.Context, u Upstream) (*mcp.Reply, error) {
+	d := f.direct
+	c := &mcp.Call{Method: d.Name, Agent: f.agent.ID, Session: d.Session, Client: d.Client}
+	if c.Client == nil {
+		c.Client = new(mcp.Client) // an agent that has declared nothing
+	}
+	if hasName(d.Name) {
+		c.Name = d.Subject
+	}
+	if d.Name == methodInitialize || d.Name == methodDiscover {
+		h, err := u.Hello(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return f.greet(h)
+	}
+	if isKept(d.Name) {
+		// A modern server learns it with each request. Who the server is has been found out before, so asking costs nothing.
+		if h, err := u.Hello(ctx, c); err != nil || h.Era == mcp.Modern {
+			return &mcp.Reply{Result: []byte("{}")}, err
+		}
+	}
+	if err := f.prepare(c); err != nil {
+		return nil, err
+	}
+	if d.Name == methodListen {
+		return nil, f.listen(ctx, u, c)
+	}
+	reply, err := u.Call(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return f.converse(ctx, u, c, reply)
+}
+
+// isKept says whether a method changes what a legacy server keeps for a session, and a modern one does not.
+func isKept(method string) bool {
+	switch method {
+	case methodSetLevel, "resources/subscribe", "resources/unsubscribe":
+		return true
+	}
+	return false
+}
+
+// hasName says whether a method has an Mcp-Name header.
+func hasName(method string) bool {
+	switch method {
+	case methodToolsCall, "prompts/get", "resources/read":
+		return true
+	}
+	return false
+}
+
+// prepare writes the params, in memory of their own as for execute_tool, and has the stream speak of the agent's token
+// where the upstream speaks of ours: two agents may have chosen the same.
+func (f *flight) prepare(c *mcp.Call) error {
+	d := f.direct
+	if d.Params == nil && d.Stream == nil {
+		return nil
+	}
+	r := &relay{to: d.Stream, era: d.Era}
+	r.own = fmt.Appendf(nil, `"gatehouse-%d"`, f.g.tokens.Add(1))
+	if d.Params != nil {
+		add := mcp.PassedMeta{ProgressToken: r.own, LogLevel: d.LogLevel}
+		params, theirs, err := mcp.AppendPassedParams(make([]byte, 0, len(d.Params)+len(r.own)), d.Params, add)
+		if err != nil {
+			return refuseArgument("%v", err)
+		}
+		c.Params, r.theirs = params, theirs
+		r.logs = d.Era == mcp.Legacy || asksForLogs(d.Meta)
+	}
+	if d.Stream != nil {
+		c.Stream = r
+	}
+	return nil
+}
+
+// adapt makes the reply of what the upstream answered, as the agent's era and policy want it.
+func (f *flight) adapt(reply *mcp.Reply) error {
+	if reply.Error != nil {
+		answer := reply.Error
+		reply.Close()
+		f.entry.Outcome = record.Outcome(mcp.UpstreamError)
+		f.reply.Error = toEra(answer, f.call.Era)
+		return nil
+	}
+	if len(reply.Result) == 0 || reply.Result[0] != '{' {
+		reply.Close()
+		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q sent a result that is no object", f.direct.Server))
+	}
+	if f.call.Name == methodToolsList {
+		defer reply.Close()
+		return f.filter(reply.Result)
+	}
+	f.pass(reply)
+	f.cacheable()
+	return nil
+}
+
+// notFound is what the legacy era said of a resource that is not there.
+const notFound = -32002
+
+// toEra returns an upstream's error with a code that the agent's era knows.
+func toEra(e *mcp.Error, era mcp.Era) *mcp.Error {
+	if era == mcp.Modern && e.Code == notFound {
+		return &mcp.Error{Code: mcp.CodeInvalidParams, Message: e.Message, Data: e.Data}
+	}
+	return e
+}
+
+// fault is a refusal as a JSON-RPC error, for requests whose results have no place for one.
+func (r *refusal) fault(f *flight) *mcp.Error {
+	return &mcp.Error{Code: mcp.CodeInvalidParams, Message: r.message, Data: r.appendBody(nil, f)}
+}

@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
+)
+
+// metaServerInfo is where the modern era puts what the legacy era says in serverInfo.
+const metaServerInfo = mcp.MetaPrefix + "serverInfo"
+
+// greet makes the answer to an agent's handshake of what the upstream said in its own: the server's name, capabilities
+// and instructions, with the versions that the gateway speaks to agents.
+func (f *flight) greet(h *upstream.Hello) (*mcp.Reply, error) {
+	var v [3][]byte
+	if _, err := mcp.Pick(h.Result, []string{"serverInfo", "_meta", "protocolVersion"}, v[:]); err != nil {
+		return nil, fmt.Errorf("%w: server %s greeted with %v", mcp.ErrInvalidResponse, f.direct.Server, err)
+	}
+	info := v[0]
+	if info == nil && v[1] != nil {
+		var m [1][]byte
+		if _, err := mcp.Pick(v[1], []string{metaServerInfo}, m[:]); err != nil {
+			return nil, fmt.Errorf("%w: server %s greeted with %v", mcp.ErrInvalidResponse, f.direct.Server, err)
+		}
+		info = m[0]
+	}
+	dst := []byte{'{'}
+	if f.call.Name == methodInitialize {
+		dst = mcp.AppendString(append(dst, `"protocolVersion":`...), f.version(v[2]))
+		if info != nil {
+			dst = append(append(dst, `,"serverInfo":`...), info...)
+		}
+	} else {
+		dst = append(dst, `"resultType":"complete","supportedVersions":[`...)
+		dst = mcp.AppendString(dst, mcp.ModernVersion)
+		for _, version := range mcp.LegacyVersions {
+			dst = mcp.AppendString(append(dst, ','), version)
+		}
+		dst = append(dst, `],"ttlMs":`+noTTL+`,"cacheScope":`+privateScope...)
+		if info != nil {
+			dst = append(append(dst, `,"_meta":{"`+metaServerInfo+`":`...), info...)
+			dst = append(dst, '}')
+		}
+	}
+	dst, err := appendRest(dst, h.Result)
+	if err != nil {
+		return nil, fmt.Errorf("%w: server %s greeted with %v", mcp.ErrInvalidResponse, f.direct.Server, err)
+	}
+	return &mcp.Reply{Result: dst}, nil
+}
+
+// appendRest appends the members of a handshake's result that are the same in both eras, or unknown, and the brace.
+func appendRest(dst, result []byte) ([]byte, error) {
+	own := []string{"protocolVersion", "serverInfo", "resultType", "supportedVersions", "ttlMs", "cacheScope", "_meta"}
+	err := mcp.Members(result, func(name, value []byte) error {
+		if plain, _ := mcp.Unquote(name); !slices.Contains(own, plain) {
+			dst = append(append(append(append(dst, ','), name...), ':'), value...)
+		}
+		return nil
+	})
+	return append(dst, '}'), err
+}
+
+// version is the protocol version that an initialize is answered with: the one that the agent asks for, if we speak it,
+// and none that is newer than what a legacy upstream speaks.
+func (f *flight) version(theirs []byte) string {
+	var v [1][]byte
+	version := mcp.LegacyVersions[0]
+	if f.direct.Params != nil {
+		if _, err := mcp.Pick(f.direct.Params, []string{"protocolVersion"}, v[:]); err == nil {
+			if asked, ok := mcp.Unquote(v[0]); ok && slices.Contains(mcp.LegacyVersions, asked) {
+				version = asked
+			}
+		}
+	}
+	if limit, ok := mcp.Unquote(theirs); ok && slices.Contains(mcp.LegacyVersions, limit) {
+		version = min(version, limit) // dates, so they sort by their text
+	}
+	return version
+}

@@ -1,0 +1,233 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// ErrMoved says that a stream of changes has ended because its table is no longer the live one; it can be opened again.
+var ErrMoved = errors.New("the configuration has changed")
+
+// errOver says that an upstream ended a stream of changes on its own.
+var errOver = errors.New("the server ended the subscription")
+
+// lookEvery is how often an open stream of changes looks whether its table is still the live one. It must let go of the
+// old one, which others wait for.
+const lookEvery = 500 * time.Millisecond
+
+// metaSubscription tags what is sent on a stream of changes with the id of the request that opened it.
+const metaSubscription = mcp.MetaPrefix + "subscriptionId"
+
+// listen keeps a stream of the upstream's changes open until the agent leaves or another table is live; it returns why.
+func (f *flight) listen(ctx context.Context, u Upstream, c *mcp.Call) error {
+	h, err := u.Hello(ctx, c)
+	if err != nil {
+		return err
+	}
+	s, err := newSubscription(f.direct)
+	if err != nil {
+		return err
+	}
+	if h.Era == mcp.Legacy {
+		s.acknowledge()
+	} else if c.Params == nil {
+		c.Params = wish(f.direct.URIs)
+	}
+	c.Stream = s
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { f.watch(ctx, cancel) })
+	err = u.Listen(ctx, c)
+	cause := context.Cause(ctx)
+	cancel(nil)
+	watching.Wait()
+	switch {
+	case cause != nil:
+		return cause
+	case err == nil:
+		return errOver
+	}
+	return err
+}
+
+// wish is what a legacy agent would ask of a modern server: all lists, and the resources that it subscribed to.
+func wish(uris []string) []byte {
+	dst := []byte(`{"notifications":{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true`)
+	for i, uri := range uris {
+		sep := `,`
+		if i == 0 {
+			sep = `,"resourceSubscriptions":[`
+		}
+		dst = mcp.AppendString(append(dst, sep...), uri)
+	}
+	if len(uris) > 0 {
+		dst = append(dst, ']')
+	}
+	return append(dst, '}', '}')
+}
+
+// goodbye is the result that ends a stream of changes in good order.
+func (f *flight) goodbye() []byte {
+	dst := append(*f.memory(), '{')
+	if f.call.Era == mcp.Legacy {
+		return append(dst, '}')
+	}
+	dst = append(append(dst, `"_meta":{"`+metaSubscription+`":`...), f.direct.ID...)
+	return append(dst, '}', '}')
+}
+
+// watch cancels a stream once its table is not the live one any more.
+func (f *flight) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if f.g.config.Live.Load() != f.table {
+				cancel(ErrMoved)
+				return
+			}
+		}
+	}
+}
+
+// subscription is an agent's stream of changes: what it asked for, and nothing else.
+type subscription struct {
+	to  mcp.Stream
+	era mcp.Era
+	// id is the raw id of the request that opened it; nil in the legacy era.
+	id []byte
+	// asked is the raw object of what the agent wants to hear; nil in the legacy era, where it hears all.
+	asked []byte
+	// wanted are the methods of asked, uris the resources.
+	wanted map[string]bool
+	uris   map[string]bool
+
+	mu    sync.Mutex // guards below
+	acked bool
+}
+
+// newSubscription reads what an agent wants to hear.
+func newSubscription(d *Direct) (*subscription, error) {
+	s := &subscription{to: d.Stream, era: d.Era, id: append([]byte(nil), d.ID...)}
+	if d.Stream == nil {
+		return nil, refuseArgument("a subscription needs Accept: text/event-stream")
+	}
+	if d.Era == mcp.Legacy {
+		s.uris = make(map[string]bool, len(d.URIs))
+		for _, uri := range d.URIs {
+			s.uris[uri] = true
+		}
+		return s, nil
+	}
+	var v [1][]byte
+	if _, err := mcp.Pick(d.Params, []string{"notifications"}, v[:]); err != nil || v[0] == nil {
+		return nil, refuseArgument("params.notifications must be an object")
+	}
+	s.asked = append([]byte(nil), v[0]...)
+	names := []string{"toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions"}
+	var w [4][]byte
+	if _, err := mcp.Pick(s.asked, names, w[:]); err != nil {
+		return nil, refuseArgument("params.notifications: %v", err)
+	}
+	s.wanted = map[string]bool{
+		"notifications/tools/list_changed":     string(w[0]) == "true",
+		"notifications/prompts/list_changed":   string(w[1]) == "true",
+		"notifications/resources/list_changed": string(w[2]) == "true",
+	}
+	uris, err := list("params.notifications.resourceSubscriptions", w[3])
+	s.uris = uris
+	return s, err
+}
+
+// acknowledge tells the agent that its subscription stands, where the upstream's era has no words for it.
+func (s *subscription) acknowledge() {
+	if s.era == mcp.Legacy {
+		return
+	}
+	params := append([]byte(`{"notifications":`), s.asked...)
+	s.Notify(methodAcknowledged, append(params, '}'))
+}
+
+// methodAcknowledged is the first message of a stream in the modern era.
+const methodAcknowledged = "notifications/subscriptions/acknowledged"
+
+// Notify implements mcp.Stream.
+func (s *subscription) Notify(method string, params []byte) {
+	if !s.wants(method, params) {
+		return
+	}
+	if s.era == mcp.Modern {
+		tagged, err := s.tag(params)
+		if err != nil {
+			return // the agent could not tell what it belongs to
+		}
+		params = tagged
+	}
+	s.to.Notify(method, params)
+}
+
+// wants says whether the agent asked for a notification. Of acknowledgements it gets one.
+func (s *subscription) wants(method string, params []byte) bool {
+	switch method {
+	case "notifications/progress", "notifications/cancelled", "notifications/initialized":
+		return false // of calls, or of the hop behind us
+	case methodAcknowledged:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		first := !s.acked
+		s.acked = true
+		return first && s.era == mcp.Modern
+	}
+	if method == "notifications/resources/updated" { // others may have subscribed to other resources
+		var v [1][]byte
+		if _, err := mcp.Pick(params, []string{"uri"}, v[:]); err != nil {
+			return false
+		}
+		uri, _ := mcp.Unquote(v[0])
+		return s.uris[uri]
+	}
+	if s.era == mcp.Legacy {
+		return true
+	}
+	wanted, known := s.wanted[method]
+	return wanted || !known && method != "notifications/message" // log messages belong to calls
+}
+
+// tag replaces the upstream's subscription id by the agent's.
+func (s *subscription) tag(params []byte) ([]byte, error) {
+	meta := []byte("{}")
+	dst := []byte{'{'}
+	if params != nil {
+		err := mcp.Members(params, func(name, value []byte) error {
+			if plain, _ := mcp.Unquote(name); plain == "_meta" {
+				meta = value
+				return nil
+			}
+			dst = append(append(append(append(dst, name...), ':'), value...), ',')
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	dst = append(append(dst, `"_meta":{"`+metaSubscription+`":`...), s.id...)
+	err := mcp.Members(meta, func(name, value []byte) error {
+		if plain, _ := mcp.Unquote(name); plain != metaSubscription {
+			dst = append(append(append(append(dst, ','), name...), ':'), value...)
+		}
+		return nil
+	})
+	return append(dst, '}', '}'), err
+}
+
+// Ask implements mcp.Stream: nobody is asked outside of a call.
+func (s *subscription) Ask(context.Context, string, []byte) (*mcp.Reply, error) {
+	return &mcp.Reply{Error: &mcp.Error{Code: mcp.CodeMethodNotFound, Message: "this client is asked during its calls only"}}, nil
+}

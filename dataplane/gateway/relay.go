@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// relay carries what an upstream says during one call to the agent that made it.
+type relay struct {
+	to  mcp.Stream
+	era mcp.Era
+	// own is the progress token that the upstream got, theirs the agent's, both raw; theirs is nil where it gave none.
+	own, theirs []byte
+	// logs says that the agent wants log messages.
+	logs bool
+}
+
+// Notify implements mcp.Stream. What the agent did not ask for is dropped: progress without a token, and in the modern
+// era log messages without a level.
+func (r *relay) Notify(method string, params []byte) {
+	switch method {
+	case "notifications/progress":
+		params = r.restore(params)
+		if params == nil {
+			return
+		}
+	case "notifications/message":
+		if !r.logs {
+			return
+		}
+	}
+	r.to.Notify(method, params)
+}
+
+// restore puts the agent's token back; nil says that the progress is not of this call.
+func (r *relay) restore(params []byte) []byte {
+	if r.theirs == nil || params == nil {
+		return nil
+	}
+	ours := false
+	dst := append(make([]byte, 0, len(params)+len(r.theirs)), '{')
+	err := mcp.Members(params, func(name, value []byte) error {
+		if plain, _ := mcp.Unquote(name); plain == "progressToken" {
+			ours = bytes.Equal(value, r.own) || bytes.Equal(value, r.theirs)
+			value = r.theirs
+		}
+		if len(dst) > 1 {
+			dst = append(dst, ',')
+		}
+		dst = append(append(append(dst, name...), ':'), value...)
+		return nil
+	})
+	if err != nil || !ours {
+		return nil
+	}
+	return append(dst, '}')
+}
+
+// Ask implements mcp.Stream. The modern era has no requests of servers.
+func (r *relay) Ask(ctx context.Context, method string, params []byte) (*mcp.Reply, error) {
+	if r.era == mcp.Modern {
+		return &mcp.Reply{Error: &mcp.Error{
+			Code: mcp.CodeMethodNotFound, Message: "this client takes no requests: it speaks MCP " + mcp.ModernVersion,
+		}}, nil
+	}
+	return r.to.Ask(ctx, method, params)
+}
+
+// asksForLogs says whether a request of the modern era asks for log messages.
+func asksForLogs(meta []byte) bool {
+	var v [1][]byte
+	if meta == nil {
+		return false
+	}
+	_, err := mcp.Pick(meta, []string{mcp.MetaPrefix + "logLevel"}, v[:])
+	return err == nil && v[0] != nil
+}
