@@ -31,7 +31,19 @@ type dialer struct {
 	headers func(c *mcp.Call) map[string]string
 	// legacy says that the last handshake found a legacy server: the next one spares itself the probe, which costs a
 	// round trip, or seconds with a server that keeps silent. A handshake that goes wrong forgets it.
-	legacy atomic.Bool
+	legacy *atomic.Bool
+	// client is the agent whose own the connections are; nil for those of the gateway.
+	client *mcp.Client
+}
+
+// as returns a dialer of connections that are an agent's own.
+func (d *dialer) as(client *mcp.Client) *dialer {
+	if client == nil {
+		return d
+	}
+	own := *d
+	own.client = client
+	return &own
 }
 
 // dial opens a connection and performs the handshake.

@@ -24,8 +24,12 @@ type hello struct {
 	meta []byte
 	// listChanged says that the server tells when its tools change.
 	listChanged bool
+	// talks says that a legacy server may say things on its own.
+	talks bool
 	// result is the raw result of the handshake, whose bytes are its own.
 	result []byte
+	// identity is how the gateway names itself, for agents that do not name themselves.
+	identity []byte
 }
 
 // appendRequest writes a request as the era wants it; everything in the params but _meta stays as it is.
@@ -36,11 +40,28 @@ func (h *hello) appendRequest(dst []byte, id int64, c *mcp.Call) ([]byte, error)
 	dst = mcp.AppendRequest(dst, id, c.Method, nil)
 	// The params follow where the request without any would end.
 	dst = append(dst[:len(dst)-1], `,"params":`...)
-	dst, err := mcp.AppendWithMeta(dst, c.Params, h.meta)
+	write, meta := mcp.AppendWithMeta, h.meta
+	if c.Client != nil {
+		write, meta = mcp.AppendJoinedMeta, h.metaOf(c.Client)
+	}
+	dst, err := write(dst, c.Params, meta)
 	if err != nil {
 		return nil, fmt.Errorf("writing request %s: %w", c.Method, err)
 	}
 	return append(dst, '}'), nil
+}
+
+// metaOf are the members of _meta for a request in an agent's name.
+func (h *hello) metaOf(client *mcp.Client) []byte {
+	capabilities, info := client.Capabilities, client.Info
+	if capabilities == nil {
+		capabilities = []byte("{}")
+	}
+	if info == nil {
+		info = h.identity
+	}
+	return fmt.Appendf(nil, `%q:%q,%q:%s,%q:%s`, mcp.MetaVersion, mcp.ModernVersion,
+		mcp.MetaCapabilities, capabilities, mcp.MetaClientInfo, info)
 }
 
 // greet performs the handshake over a new connection, which it closes if that does not work out.
@@ -137,8 +158,9 @@ func (d *dialer) initializeBesides(ctx context.Context, c conn, probe <-chan pro
 
 // modern is how requests are written to a modern server.
 func (d *dialer) modern() *hello {
-	meta := fmt.Appendf(nil, `%q:%q,%q:{},%q:`, mcp.MetaVersion, mcp.ModernVersion, mcp.MetaCapabilities, mcp.MetaClientInfo)
-	return &hello{era: mcp.Modern, version: mcp.ModernVersion, meta: append(meta, d.identity()...)}
+	h := &hello{era: mcp.Modern, version: mcp.ModernVersion, identity: d.identity()}
+	h.meta = h.metaOf(new(mcp.Client))
+	return h
 }
 
 // identity is how the gateway names itself to servers.
@@ -147,11 +169,37 @@ func (d *dialer) identity() []byte {
 	return append(b, '}')
 }
 
-// capabilities are what both handshakes say about tools.
+// introduction are the params of initialize: an agent's own, where the connection is, else the gateway's.
+func (d *dialer) introduction() []byte {
+	version, capabilities, info := mcp.LegacyVersions[0], []byte("{}"), d.identity()
+	if c := d.client; c != nil {
+		if slices.Contains(mcp.LegacyVersions, c.Version) {
+			version = c.Version
+		}
+		if c.Info != nil {
+			info = c.Info
+		}
+		capabilities = c.Capabilities
+	}
+	return fmt.Appendf(nil, `{"protocolVersion":%q,"capabilities":%s,"clientInfo":%s}`, version, capabilities, info)
+}
+
+// changing is what a server says about one of its lists.
+type changing struct {
+	ListChanged bool `json:"listChanged"`
+	Subscribe   bool `json:"subscribe"`
+}
+
+// capabilities are what both handshakes say about what may change.
 type capabilities struct {
-	Tools struct {
-		ListChanged bool `json:"listChanged"`
-	} `json:"tools"`
+	Tools     changing `json:"tools"`
+	Prompts   changing `json:"prompts"`
+	Resources changing `json:"resources"`
+}
+
+// talks says whether the server has anything to say on its own.
+func (c *capabilities) talks() bool {
+	return c.Tools.ListChanged || c.Prompts.ListChanged || c.Resources.ListChanged || c.Resources.Subscribe
 }
 
 // errLegacy says that the probe came to an end that a legacy server may give it.
@@ -199,8 +247,7 @@ func legacyEvidence(err error) bool {
 
 // initialize performs the legacy handshake (MCP 2025-11-25, basic/lifecycle).
 func (d *dialer) initialize(ctx context.Context, c conn) (*hello, error) {
-	params := fmt.Appendf(nil, `{"protocolVersion":%q,"capabilities":{},"clientInfo":%s}`, mcp.LegacyVersions[0], d.identity())
-	reply, err := c.call(ctx, &mcp.Call{Method: "initialize", Params: params})
+	reply, err := c.call(ctx, &mcp.Call{Method: "initialize", Params: d.introduction()})
 	if err != nil {
 		return nil, err
 	}
@@ -218,9 +265,8 @@ func (d *dialer) initialize(ctx context.Context, c conn) (*hello, error) {
 	if !slices.Contains(mcp.LegacyVersions, result.ProtocolVersion) {
 		return nil, fmt.Errorf("speaks MCP version %q, which the gateway does not", result.ProtocolVersion)
 	}
-	h := &hello{
-		version: result.ProtocolVersion, listChanged: result.Capabilities.Tools.ListChanged, result: bytes.Clone(reply.Result),
-	}
+	h := &hello{version: result.ProtocolVersion, result: bytes.Clone(reply.Result)}
+	h.listChanged, h.talks = result.Capabilities.Tools.ListChanged, result.Capabilities.talks() || d.client != nil
 	// The version belongs into the headers of the notification already.
 	c.speak(h)
 	return h, c.notify(ctx, "notifications/initialized", nil)

@@ -38,6 +38,7 @@ type httpConn struct {
 	ids atomic.Int64
 	// headers gives the Mcp-Param-* headers of a call in the modern era.
 	headers func(*mcp.Call) map[string]string
+	talks   talks
 	lingers atomic.Bool // the server keeps streams open after the answer, so waiting for their end is no use
 }
 
@@ -48,7 +49,14 @@ func (c *httpConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error)
 	if err != nil {
 		return nil, err
 	}
-	reply, err := c.exchange(ctx, &exchange{said: said, id: id, call: call, body: body})
+	x := &exchange{said: said, id: id, call: call, body: body}
+	if call.Stream != nil {
+		x.talk = newTalk(ctx, call, id, c.log)
+		x.talk.asks, x.talk.respond = c.asks, c.respond
+		c.talks.add(x.talk)
+		defer c.talks.end(x.talk)
+	}
+	reply, err := c.exchange(ctx, x)
 	if err != nil && ctx.Err() != nil {
 		c.cancelCall(said, id, call.Method)
 		return nil, ended(ctx, c.name)
@@ -63,6 +71,8 @@ type exchange struct {
 	id   int64
 	call *mcp.Call
 	body []byte
+	// talk is the way to the agent; nil where it does not listen.
+	talk *talk
 }
 
 // exchange sends a request and reads its answer, whichever of the two forms the server chose. A session that the answer
@@ -172,7 +182,7 @@ func (c *httpConn) stream(ctx context.Context, x *exchange, resp *http.Response)
 	for resumes := 0; ; resumes++ {
 		// Each round reads one stream: the answer to the POST first, then those that take it up again.
 		in := newEventReader(body, c.mem, c.cfg.MaxMessageBytes)
-		reply, err := c.await(in, x.id)
+		reply, err := c.await(in, x)
 		c.drain(body)
 		body.Close()
 		in.close()
@@ -189,7 +199,7 @@ func (c *httpConn) stream(ctx context.Context, x *exchange, resp *http.Response)
 }
 
 // await reads events until one answers a request.
-func (c *httpConn) await(in *eventReader, id int64) (*mcp.Reply, error) {
+func (c *httpConn) await(in *eventReader, x *exchange) (*mcp.Reply, error) {
 	for {
 		ev, err := in.next()
 		switch {
@@ -204,9 +214,9 @@ func (c *httpConn) await(in *eventReader, id int64) (*mcp.Reply, error) {
 			ev.data.free()
 			return nil, invalid(c.name, "sent an event that is no message", err)
 		case msg.Kind != mcp.Response:
-			c.hear(msg)
+			c.overhear(x.talk, msg)
 			ev.data.free()
-		case !answers(msg, id, http.StatusOK):
+		case !answers(msg, x.id, http.StatusOK):
 			ev.data.free()
 			return nil, invalid(c.name, "answered on the stream of another request", errWrongID)
 		default:
@@ -215,13 +225,44 @@ func (c *httpConn) await(in *eventReader, id int64) (*mcp.Reply, error) {
 	}
 }
 
-// hear deals with what a server says on its own.
-func (c *httpConn) hear(msg mcp.Message) {
-	if msg.Kind == mcp.Request {
-		c.postBeside(appendServerReply(nil, msg))
+// overhear deals with what a server says on the stream of a call: it is for that call's agent.
+func (c *httpConn) overhear(t *talk, msg mcp.Message) {
+	if t == nil {
+		c.answerOrNotice(msg)
 		return
 	}
-	noticed(msg.Method, c.hooks)
+	if msg.Kind == mcp.Request && !mayAsk([]*talk{t}, msg) {
+		c.answerOrNotice(msg)
+		return
+	}
+	if msg.Kind == mcp.Notification {
+		noticed(msg.Method, c.hooks)
+	}
+	t.take(remark{msg: ownCopy(msg)})
+}
+
+// hear deals with what a server says on its own: it is for those who listen, and what it asks for the agent whose session
+// it is.
+func (c *httpConn) hear(msg mcp.Message) {
+	to := c.talks.pick(msg, func() bool { return false })
+	if msg.Kind == mcp.Request && mayAsk(to, msg) {
+		share(to, msg)
+		return
+	}
+	c.answerOrNotice(msg)
+	if msg.Kind == mcp.Notification {
+		share(to, msg)
+	}
+}
+
+// answerOrNotice deals with what concerns us alone.
+func (c *httpConn) answerOrNotice(msg mcp.Message) {
+	switch msg.Kind {
+	case mcp.Request:
+		c.postBeside(appendServerReply(nil, msg))
+	case mcp.Notification:
+		noticed(msg.Method, c.hooks)
+	}
 }
 
 // drain reads a stream to its end, which mostly is there already, so that the TCP connection can be used again.

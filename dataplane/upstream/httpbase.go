@@ -72,6 +72,7 @@ type endpoint struct {
 	mem       *memory
 	log       *slog.Logger
 	hooks     hooks
+	asks      bool // the server may ask the agent
 	transport *http.Transport
 	scrub     func(string) string
 	// static are the definition's headers, resolved.
@@ -104,7 +105,7 @@ func (d *dialer) newEndpoint(ctx context.Context, r *resolver) (*endpoint, error
 		return nil, conduct("has a url that is none of http or https")
 	}
 	e := &endpoint{
-		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, transport: d.http, scrub: r.scrub,
+		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, asks: d.client != nil, transport: d.http, scrub: r.scrub,
 		static: http.Header{"User-Agent": {"gatehouse/" + d.cfg.Version}}, gone: make(chan struct{}),
 	}
 	for k, v := range headers {
@@ -275,6 +276,15 @@ func (e *endpoint) postBeside(body []byte) {
 			e.log.Debug("message without an answer was not taken", "reason", err)
 		}
 	})
+}
+
+// respond sends our answer to a request of the server's; once ctx has ended it does not wait.
+func (e *endpoint) respond(ctx context.Context, message []byte) {
+	if ctx.Err() != nil {
+		e.postBeside(message)
+	} else if err := e.post(ctx, message); err != nil {
+		e.log.Debug("answer to the server was not taken", "reason", err)
+	}
 }
 
 // beside runs short work beside the calls of a connection, a bounded number at a time, and waits for it in the end.

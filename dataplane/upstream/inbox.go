@@ -14,8 +14,9 @@ type inbox struct {
 	mem   *memory
 	log   *slog.Logger
 	hooks hooks
-	// waiters are the calls under way.
+	// waiters are the calls under way, talks those of them whose agents listen.
 	waiters waiters
+	talks   talks
 	// respond sends our answer to a request of the server; it MUST NOT block, and owns the buffer.
 	respond func(*buffer)
 }
@@ -37,13 +38,23 @@ func (in *inbox) receive(buf *buffer) {
 		in.answer(msg, buf)
 		return
 	case mcp.Request:
+		if to := in.talks.pick(msg, in.waiters.lone); mayAsk(to, msg) {
+			to[0].take(remark{msg, buf})
+			return
+		}
 		out := in.mem.take()
 		out.b = appendServerReply(out.b, msg)
 		in.respond(out)
 	case mcp.Notification:
 		noticed(msg.Method, in.hooks)
+		share(in.talks.pick(msg, in.waiters.lone), msg)
 	}
 	buf.free()
+}
+
+// mayAsk says whether a request of the server's goes to the agent.
+func mayAsk(to []*talk, msg mcp.Message) bool {
+	return len(to) == 1 && to[0].asks && msg.Method != "ping"
 }
 
 // answer hands a response to the call that waits for it, which then owns the buffer.
@@ -125,6 +136,13 @@ func (w *waiters) add(c chan answer) (id int64, err error) {
 	w.next++
 	w.byID[w.next] = c
 	return w.next, nil
+}
+
+// lone says whether there is exactly one call under way.
+func (w *waiters) lone() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.byID) == 1
 }
 
 // take removes a call; nil says that there is none of that id.

@@ -43,10 +43,11 @@ func (u *Upstream) Listen(ctx context.Context, c *mcp.Call) error {
 // the catalogue's age limits how wrong it gets.
 func (u *Upstream) listen(ctx context.Context, l *link) {
 	switch {
-	case !l.hello.listChanged:
 	case l.hello.era == mcp.Legacy:
-		l.listen(ctx)
-	default:
+		if l.hello.talks {
+			l.listen(ctx)
+		}
+	case l.hello.listChanged:
 		u.subscribe(ctx, l)
 	}
 }

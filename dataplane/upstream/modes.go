@@ -19,6 +19,8 @@ func (u *Upstream) acquire(c *mcp.Call) (*session, error) {
 	switch {
 	case u.absent != "":
 		return nil, u.shutDown()
+	case c.Client != nil && takesRequests(c.Client):
+		return u.own(c)
 	case u.isShared():
 		return u.shared, nil
 	case u.mode == gatehousev1.SessionMode_SESSION_MODE_AGENT:
@@ -27,6 +29,29 @@ func (u *Upstream) acquire(c *mcp.Call) (*session, error) {
 		return u.keep(owner{session: c.Session, agent: c.Agent}) // one MCP session may act as several agents
 	}
 	return u.temporary()
+}
+
+// takesRequests says whether an agent declared that servers may ask it something, in the era where they do.
+func takesRequests(c *mcp.Client) bool {
+	if c.Capabilities == nil || c.Version == mcp.ModernVersion {
+		return false
+	}
+	var v [3][]byte
+	_, err := mcp.Pick(c.Capabilities, []string{"elicitation", "sampling", "roots"}, v[:])
+	return err == nil && (v[0] != nil || v[1] != nil || v[2] != nil)
+}
+
+// own returns the session that is the agent's own, opened with what it declared: nobody else may be asked there. Where the
+// agent has no session, it lasts for the call.
+func (u *Upstream) own(c *mcp.Call) (*session, error) {
+	if c.Session == "" || u.mode == gatehousev1.SessionMode_SESSION_MODE_CALL {
+		s, err := u.temporary()
+		if err == nil {
+			s.client = c.Client
+		}
+		return s, err
+	}
+	return u.keepAs(owner{c.Session, c.Agent, string(c.Client.Capabilities)}, c.Client)
 }
 
 // temporary returns a session that ends when it is released.
@@ -42,7 +67,10 @@ func (u *Upstream) temporary() (*session, error) {
 }
 
 // keep returns the session of an owner, and makes it if there is none.
-func (u *Upstream) keep(o owner) (*session, error) {
+func (u *Upstream) keep(o owner) (*session, error) { return u.keepAs(o, nil) }
+
+// keepAs is keep for a session in an agent's name; nil is the gateway's.
+func (u *Upstream) keepAs(o owner, client *mcp.Client) (*session, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	// Whoever finds it counts at once, so that it is not closed between finding and using it.
@@ -54,6 +82,7 @@ func (u *Upstream) keep(o owner) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.client = client
 	u.keyed[o] = s
 	return s, nil
 }

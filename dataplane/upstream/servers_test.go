@@ -71,6 +71,7 @@ type scripted struct {
 	stateMu  sync.Mutex
 	waiting  map[string]chan struct{} // id → closed when the call is cancelled
 	tools    int
+	greeting string // the params of initialize
 	answered chan string
 }
 
@@ -107,6 +108,7 @@ func (s *scripted) serve(r request) {
 	case r.Method == "server/discover":
 		s.discover(r)
 	case r.Method == "initialize":
+		s.greeting = string(r.Params)
 		s.initialize(r)
 	case r.Method == "tools/list":
 		s.list(r)
@@ -237,6 +239,26 @@ func (s *scripted) call(r request) {
 		s.sayf(`Server started!`)
 		s.sayf(``)
 		s.resultf(r.ID, `"fine"`)
+	case "greeting":
+		text, _ := json.Marshal(s.greeting)
+		s.resultf(r.ID, "%s", text)
+	case "tell": // progress under the call's token, and what belongs to no call in particular
+		var p struct {
+			Meta struct {
+				ProgressToken json.RawMessage `json:"progressToken"`
+			} `json:"_meta"`
+		}
+		json.Unmarshal(r.Params, &p)
+		for i := range 500 {
+			s.sayf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`, p.Meta.ProgressToken, i)
+		}
+		s.sayf(`{"jsonrpc":"2.0","method":"notifications/message","params":{"data":1}}`)
+		s.resultf(r.ID, `"told"`)
+	case "withdraw": // asks, and then does not want to know
+		s.sayf(`{"jsonrpc":"2.0","id":"w","method":"roots/list"}`)
+		s.sayf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"w"}}`)
+		s.sayf(`{"jsonrpc":"2.0","id":"p","method":"ping"}`)
+		s.resultf(r.ID, "%q", <-s.answered)
 	case "ask":
 		s.sayf(`{"jsonrpc":"2.0","id":"s1","method":"ping"}`)
 		s.sayf(`{"jsonrpc":"2.0","id":77,"method":"sampling/createMessage","params":{}}`)

@@ -38,6 +38,8 @@ func (l *link) mirrorsParams() bool {
 // owner is whom a session belongs to: empty for the one that all share.
 type owner struct {
 	session, agent string
+	// capabilities are those that the agent declared, where the session is opened with them; raw.
+	capabilities string
 }
 
 // session is one session with a server: a place for one connection, dialled when it is needed and again when it was lost.
@@ -45,6 +47,8 @@ type session struct {
 	// up and owner never change.
 	up    *Upstream
 	owner owner
+	// client is the agent in whose name the session is opened; nil for the gateway's.
+	client *mcp.Client
 	// link is the connection used last; nil before the first. It stays when it is lost, so that the next dial can wait for
 	// what is left of it.
 	link atomic.Pointer[link]
@@ -127,7 +131,7 @@ func (s *session) run(ctx context.Context, f *flight) {
 	if old := s.link.Load(); old != nil {
 		old.close() // it is lost; this waits for what is left of it
 	}
-	c, h, err := s.up.dialer.dial(ctx)
+	c, h, err := s.up.dialer.as(s.client).dial(ctx)
 	if err == nil || ctx.Err() == nil { // a dial that close cut short says nothing about the server
 		s.up.dialled(s, err)
 	}

@@ -111,6 +111,12 @@ func (c *sseConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) 
 	if err != nil {
 		return nil, err
 	}
+	if call.Stream != nil {
+		t := newTalk(ctx, call, id, c.log)
+		t.asks, t.respond = c.asks, c.respond
+		c.inbox.talks.add(t)
+		defer c.inbox.talks.end(t)
+	}
 	body, err := c.said.Load().appendRequest(nil, id, call)
 	if err == nil {
 		err = c.submit(ctx, body)

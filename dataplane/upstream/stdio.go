@@ -30,6 +30,7 @@ type stdioConn struct {
 	mem   *memory
 	log   *slog.Logger
 	hooks hooks
+	asks  bool // the server may ask the agent
 	proc  *process
 
 	// said is how requests are written; the handshake replaces it while its probe may still be under way.
@@ -50,7 +51,7 @@ func dialStdio(d *dialer, p program) (*stdioConn, error) {
 		return nil, err
 	}
 	c := &stdioConn{
-		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, proc: proc,
+		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, asks: d.client != nil, proc: proc,
 		out: make(chan *buffer, outgoing), gone: make(chan struct{}),
 	}
 	c.said.Store(new(hello))
@@ -78,6 +79,9 @@ func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error
 	if err != nil {
 		return nil, err
 	}
+	if call.Stream != nil {
+		defer c.inbox.talks.end(c.converse(ctx, id, call))
+	}
 	if err := c.request(ctx, id, call); err != nil {
 		c.inbox.waiters.drop(id, wait)
 		return nil, err
@@ -89,6 +93,25 @@ func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error
 		c.inbox.waiters.drop(id, wait)
 		c.cancel(id, call.Method)
 		return nil, ended(ctx, c.name)
+	}
+}
+
+// converse opens the way from the server to a call's agent.
+func (c *stdioConn) converse(ctx context.Context, id int64, call *mcp.Call) *talk {
+	t := newTalk(ctx, call, id, c.log)
+	t.asks, t.respond = c.asks, c.respond
+	c.inbox.talks.add(t)
+	return t
+}
+
+// respond sends our answer to a request of the server's; once ctx has ended it does not wait.
+func (c *stdioConn) respond(ctx context.Context, message []byte) {
+	buf := c.mem.take()
+	buf.b = append(buf.b, message...)
+	if ctx.Err() != nil {
+		c.offer(buf)
+	} else if err := c.send(ctx, buf); err != nil {
+		c.log.Debug("answer to the server was not sent", "reason", err)
 	}
 }
 

@@ -58,7 +58,7 @@ func newUpstream(p *Pool, s *table.Server) *Upstream {
 	u.cat.up = u
 	u.dialer = &dialer{
 		name: s.Name, spec: s.Spec, cfg: &p.cfg, mem: &p.mem, http: p.http, log: u.log,
-		hooks: hooks{changed: u.cat.invalidate, down: u.down}, headers: u.cat.paramHeaders,
+		hooks: hooks{changed: u.cat.invalidate, down: u.down}, headers: u.cat.paramHeaders, legacy: new(atomic.Bool),
 	}
 	return u
 }

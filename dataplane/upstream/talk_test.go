@@ -1,0 +1,229 @@
+package upstream_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
+)
+
+// agent notes what it is told, and answers what it is asked.
+type agent struct {
+	answer func(ctx context.Context, method, params string) (*mcp.Reply, error)
+
+	mu   sync.Mutex // guards below
+	told []string
+}
+
+func (a *agent) Notify(method string, params []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.told = append(a.told, method+" "+string(params))
+}
+
+func (a *agent) Ask(ctx context.Context, method string, params []byte) (*mcp.Reply, error) {
+	return a.answer(ctx, method, string(params))
+}
+
+// heard returns what the agent was told so far.
+func (a *agent) heard() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string(nil), a.told...)
+}
+
+// willing is an agent that may be asked.
+func willing() *mcp.Client {
+	return &mcp.Client{
+		Capabilities: []byte(`{"elicitation":{},"sampling":{}}`), Info: []byte(`{"name":"tester","version":"7"}`), Version: "2025-11-25",
+	}
+}
+
+// telling is a call of the tool tell with a progress token.
+func telling(token string, a *agent) *mcp.Call {
+	return &mcp.Call{
+		Method: "tools/call", Name: "tell", Stream: a,
+		Params: []byte(`{"name":"tell","_meta":{"progressToken":"` + token + `"}}`),
+	}
+}
+
+func TestProgressReachesTheCallItIsAboutInOrder(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	agents := make([]agent, 4)
+	var calls sync.WaitGroup
+	for i := range agents {
+		calls.Go(func() {
+			reply, err := u.Call(soon(t), telling(fmt.Sprint("token-", i), &agents[i]))
+			reply.Close()
+			if err != nil {
+				t.Errorf("Call = %v", err)
+			}
+		})
+	}
+	calls.Wait()
+	for i := range agents {
+		n := 0
+		for _, text := range agents[i].heard() {
+			if strings.HasPrefix(text, "notifications/message") {
+				continue // only where a call was alone
+			}
+			if want := fmt.Sprintf(`notifications/progress {"progressToken":"token-%d","progress":%d}`, i, n); text != want {
+				t.Fatalf("agent %d heard %s, want %s", i, text, want)
+			}
+			n++
+		}
+		if n != 500 {
+			t.Errorf("agent %d heard %d reports, want 500", i, n)
+		}
+	}
+}
+
+func TestLoneCallHearsWhatBelongsToNone(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	var a agent
+	mustCall(t, u, telling("x", &a))
+	heard := a.heard()
+	if len(heard) != 501 || heard[500] != `notifications/message {"data":1}` {
+		t.Errorf("heard %d messages, the last %q; want 501 and the log message", len(heard), heard[len(heard)-1])
+	}
+}
+
+func TestServerAsksTheAgentWhoseSessionItIs(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	a := &agent{answer: func(_ context.Context, method, params string) (*mcp.Reply, error) {
+		return &mcp.Reply{Result: []byte(`{"asked":"` + method + `"}`)}, nil
+	}}
+	c := tool("ask")
+	c.Stream, c.Client, c.Session = a, willing(), "s1"
+	if got, want := mustCall(t, u, c), `{\"asked\":\"sampling/createMessage\"}`; !strings.Contains(got, want) {
+		t.Errorf("the server got %s, want %s in it", got, want)
+	}
+	// Without a stream, or on the shared session, nobody is asked.
+	c.Stream = nil
+	if got := mustCall(t, u, c); !strings.Contains(got, "-32601") {
+		t.Errorf("without a stream the server got %s, want a refusal", got)
+	}
+	c.Stream, c.Client = a, nil
+	if got := mustCall(t, u, c); !strings.Contains(got, "-32601") {
+		t.Errorf("on the shared session the server got %s, want a refusal", got)
+	}
+}
+
+func TestSessionIsOpenedWithWhatTheAgentDeclared(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	c := tool("greeting")
+	c.Client, c.Session = willing(), "s1"
+	got := mustCall(t, u, c)
+	for _, want := range []string{`\"capabilities\":{\"elicitation\":{},\"sampling\":{}}`, `\"name\":\"tester\"`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("initialize had %s, want %s in it", got, want)
+		}
+	}
+	pid := func(session string, client *mcp.Client) string {
+		c := tool("pid")
+		c.Client, c.Session = client, session
+		return mustCall(t, u, c)
+	}
+	if a, b := pid("s1", willing()), pid("s1", willing()); a != b {
+		t.Errorf("two calls of one session reached processes %s and %s, want one", a, b)
+	}
+	if a, b := pid("s1", willing()), pid("s2", willing()); a == b {
+		t.Errorf("two sessions share process %s, want two", a)
+	}
+	if a, b := pid("s1", new(mcp.Client)), pid("s2", nil); a != b {
+		t.Errorf("agents that declare nothing reached %s and %s, want one process", a, b)
+	}
+}
+
+func TestServerMayWithdrawWhatItAsked(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	a := &agent{answer: func(ctx context.Context, _, _ string) (*mcp.Reply, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	c := tool("withdraw")
+	c.Stream, c.Client, c.Session = a, willing(), "s1"
+	if got := mustCall(t, u, c); !strings.Contains(got, `\"p\"`) && !strings.Contains(got, `"\"p`) {
+		t.Errorf("the first answer was %s, want that to the ping", got)
+	}
+}
+
+func TestHelloIsWhatTheServerSaid(t *testing.T) {
+	for kind, want := range map[string]mcp.Era{"legacy": mcp.Legacy, "modern": mcp.Modern} {
+		u := one(t, upstream.Config{}, child(kind))
+		h, err := u.Hello(soon(t), &mcp.Call{Client: new(mcp.Client)})
+		if err != nil || h.Era != want || !json.Valid(h.Result) || !strings.Contains(string(h.Result), "capabilities") {
+			t.Errorf("Hello of %s = %+v, %v", kind, h, err)
+		}
+	}
+}
+
+func TestModernServerSeesTheAgentsDeclaration(t *testing.T) {
+	u := one(t, upstream.Config{}, child("modern"))
+	c := tool("params")
+	c.Client = &mcp.Client{Capabilities: []byte(`{"elicitation":{"form":{}}}`), Info: []byte(`{"name":"tester"}`), Version: mcp.ModernVersion}
+	got := mustCall(t, u, c)
+	for _, want := range []string{`clientCapabilities\":{\"elicitation\":{\"form\":{}}}`, `clientInfo\":{\"name\":\"tester\"}`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the server got %s, want %s in it", got, want)
+		}
+	}
+}
+
+func TestHTTPStreamOfACallIsItsAgents(t *testing.T) {
+	answers := make(chan string, 1)
+	var w *web
+	w = &web{stateful: true, respond: func(rw http.ResponseWriter, r *http.Request, q request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		for i := range 300 {
+			fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":%d}}\n\n", i)
+		}
+		io.WriteString(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"elicitation/create\",\"params\":{\"m\":1}}\n\n")
+		rw.(http.Flusher).Flush()
+		got := ""
+		select {
+		case got = <-answers:
+		case <-r.Context().Done():
+		}
+		fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":%q}\n\n", q.ID, got)
+	}}
+	front := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var q request
+		if json.Unmarshal(body, &q) == nil && q.Method == "" && q.ID != nil {
+			answers <- string(q.ID) + string(q.Result)
+			rw.WriteHeader(http.StatusAccepted)
+			return
+		}
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+		w.ServeHTTP(rw, r)
+	})
+	u := one(t, upstream.Config{}, remote(serve(t, front)+"/mcp"))
+	a := &agent{answer: func(_ context.Context, method, params string) (*mcp.Reply, error) {
+		return &mcp.Reply{Result: []byte(`{"action":"accept"}`)}, nil
+	}}
+	c := tool("x")
+	c.Stream, c.Client, c.Session = a, willing(), "s1"
+	if got, want := mustCall(t, u, c), `"9{\"action\":\"accept\"}"`; got != want {
+		t.Errorf("the server got %s, want %s", got, want)
+	}
+	heard := a.heard()
+	for i, text := range heard {
+		if want := fmt.Sprintf(`notifications/message {"data":%d}`, i); text != want {
+			t.Fatalf("heard %s, want %s", text, want)
+		}
+	}
+	if len(heard) != 300 {
+		t.Errorf("heard %d messages, want 300", len(heard))
+	}
+	if h := w.requests("initialize"); len(h) != 1 || !strings.Contains(h[0].params, `"elicitation"`) {
+		t.Errorf("initialize = %v, want one with the agent's capabilities", h)
+	}
+}
