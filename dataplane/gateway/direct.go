@@ -94,6 +94,9 @@ func (f *flight) passThrough(ctx context.Context) error {
 		f.answer(f.goodbye())
 		return nil
 	}
+	if answer, ok := errors.AsType[*mcp.Error](err); ok && !errors.Is(err, mcp.ErrUnavailable) { // of a subscription
+		reply, err = &mcp.Reply{Error: answer}, nil
+	}
 	if err != nil {
 		return fromUpstream(ctx, d.Server, err)
 	}

@@ -41,7 +41,11 @@ func (f *flight) listen(ctx context.Context, u Upstream, c *mcp.Call) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { f.watch(ctx, cancel) })
-	err = u.Listen(ctx, c)
+	if h.Era == mcp.Modern {
+		err = subscribe(ctx, u, c)
+	} else {
+		err = u.Listen(ctx, c)
+	}
 	cause := context.Cause(ctx)
 	cancel(nil)
 	watching.Wait()
@@ -52,6 +56,24 @@ func (f *flight) listen(ctx context.Context, u Upstream, c *mcp.Call) error {
 		return errOver
 	}
 	return err
+}
+
+// longest is how long a subscription may last at most: a call needs a deadline, and the agent can subscribe again.
+const longest = 24 * time.Hour
+
+// subscribe has a modern server tell c's stream what changes: there, it is a call that takes its time.
+func subscribe(ctx context.Context, u Upstream, c *mcp.Call) error {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	reply, err := u.Call(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer reply.Close()
+	if reply.Error != nil {
+		return reply.Error
+	}
+	return nil
 }
 
 // wish is what a legacy agent would ask of a modern server: all lists, and the resources that it subscribed to.

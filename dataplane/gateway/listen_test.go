@@ -35,6 +35,7 @@ func TestSubscriptionHearsWhatItAskedFor(t *testing.T) {
 		w, m := single(t)
 		m.hello = &upstream.Hello{Era: test.server, Result: []byte(`{}`)}
 		m.says = events
+		m.answer = func(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) { return nil, m.Listen(ctx, c) }
 		ctx, cancel := context.WithCancel(t.Context())
 		m.said = cancel // the agent leaves once it has heard all
 		l := new(listener)
@@ -54,6 +55,7 @@ func TestSubscriptionEndsWithItsTable(t *testing.T) {
 	w, m := single(t)
 	m.hello = &upstream.Hello{Era: mcp.Modern, Result: []byte(`{}`)}
 	m.said = func() { w.apply(2, server("s")) }
+	m.answer = func(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) { return nil, m.Listen(ctx, c) }
 	d := request("s", "a", "subscriptions/listen", `{"notifications":{}}`)
 	d.ID, d.Era, d.Stream = []byte(`7`), mcp.Modern, new(listener)
 	want := `{"_meta":{"io.modelcontextprotocol/subscriptionId":7},"resultType":"complete"}`
@@ -71,5 +73,18 @@ func TestSubscriptionNeedsToSayWhatItWants(t *testing.T) {
 		if got := w.direct(d); !strings.Contains(got, "INVALID_ARGUMENT") {
 			t.Errorf("listen with %s = %s, want INVALID_ARGUMENT", params, got)
 		}
+	}
+}
+
+func TestSubscriptionThatTheServerRefusesFails(t *testing.T) {
+	w, m := single(t)
+	m.hello = &upstream.Hello{Era: mcp.Modern, Result: []byte(`{}`)}
+	m.answer = func(context.Context, *mcp.Call) (*mcp.Reply, error) {
+		return &mcp.Reply{Error: &mcp.Error{Code: mcp.CodeMethodNotFound, Message: "nothing changes here"}}, nil
+	}
+	d := request("s", "a", "subscriptions/listen", `{"notifications":{}}`)
+	d.Era, d.Stream = mcp.Modern, new(listener)
+	if got, want := w.direct(d), `{"code":-32601,"message":"nothing changes here"}`; got != want {
+		t.Errorf("listen = %s, want %s", got, want)
 	}
 }
