@@ -16,6 +16,8 @@ type conn interface {
 	speak(h *hello)
 	// listen keeps the transport's own stream of notifications open until ctx ends; it returns at once where there is none.
 	listen(ctx context.Context)
+	// attend tells c's stream what the server says that belongs to no call, until end is called.
+	attend(ctx context.Context, c *mcp.Call) (end func())
 	// lost is closed once the connection is of no more use.
 	lost() <-chan struct{}
 	// close ends the connection, politely if it still works, and waits until nothing of it is left.

@@ -51,8 +51,7 @@ func (c *httpConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error)
 	}
 	x := &exchange{said: said, id: id, call: call, body: body}
 	if call.Stream != nil {
-		x.talk = newTalk(ctx, call, id, c.log)
-		x.talk.asks, x.talk.respond = c.asks, c.respond
+		x.talk = c.converse(ctx, id, call)
 		c.talks.add(x.talk)
 		defer c.talks.end(x.talk)
 	}
@@ -308,6 +307,11 @@ func (c *httpConn) open(ctx context.Context, lastID string) (io.ReadCloser, erro
 		return nil, &statusError{resp.StatusCode}
 	}
 	return resp.Body, nil
+}
+
+// attend takes a listener in; end takes it out.
+func (c *httpConn) attend(ctx context.Context, call *mcp.Call) (end func()) {
+	return c.talks.attend(c.converse(ctx, 0, call))
 }
 
 // listen keeps the stream open on which a legacy server says what belongs to no request, until ctx ends. Servers need not

@@ -278,6 +278,13 @@ func (e *endpoint) postBeside(body []byte) {
 	})
 }
 
+// converse opens the way from the server to a call's agent.
+func (e *endpoint) converse(ctx context.Context, id int64, call *mcp.Call) *talk {
+	t := newTalk(ctx, call, id, e.log)
+	t.asks, t.respond = e.asks, e.respond
+	return t
+}
+
 // respond sends our answer to a request of the server's; once ctx has ended it does not wait.
 func (e *endpoint) respond(ctx context.Context, message []byte) {
 	if ctx.Err() != nil {

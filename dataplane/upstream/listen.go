@@ -33,10 +33,38 @@ func (u *Upstream) Hello(ctx context.Context, c *mcp.Call) (*Hello, error) {
 	return &Hello{Era: l.hello.era, Result: l.hello.result}, nil
 }
 
-// Listen tells c's stream what changes at the server until ctx ends, whose error it then returns.
+// Listen tells c's stream what the server says that belongs to no call, such as what changes, until ctx ends, whose error
+// it then returns. In the modern era c is the request subscriptions/listen, whose stream may also end at the server's
+// wish; that is nil, and a refusal an *mcp.Error. Other errors are as for Call.
 func (u *Upstream) Listen(ctx context.Context, c *mcp.Call) error {
-	<-ctx.Done()
-	return ctx.Err()
+	s, err := u.acquire(c)
+	if err != nil {
+		return err
+	}
+	defer u.release(s)
+	l, err := s.ready(ctx)
+	if err != nil {
+		return err
+	}
+	if l.hello.era == mcp.Modern {
+		return u.subscribed(l.call(ctx, c))
+	}
+	defer l.attend(ctx, c)()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.lost():
+		return unavailable(u.name, "was lost")
+	}
+}
+
+// subscribed is how a subscription ended.
+func (u *Upstream) subscribed(reply *mcp.Reply, err error) error {
+	defer reply.Close()
+	if err == nil && reply.Error != nil {
+		return reply.Error
+	}
+	return err
 }
 
 // listen hears what a server has to say on its own until ctx ends, so that its catalogue stays true. Where it cannot,

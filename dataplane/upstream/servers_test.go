@@ -115,7 +115,7 @@ func (s *scripted) serve(r request) {
 	case r.Method == "tools/call":
 		go s.call(r)
 	case r.Method == "subscriptions/listen":
-		s.sayf(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}`)
+		s.sayf(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`, r.ID)
 	case r.Method == "notifications/cancelled":
 		s.cancelled(r)
 	case r.Method == "" && r.ID != nil:
@@ -254,6 +254,9 @@ func (s *scripted) call(r request) {
 		}
 		s.sayf(`{"jsonrpc":"2.0","method":"notifications/message","params":{"data":1}}`)
 		s.resultf(r.ID, `"told"`)
+	case "update":
+		s.sayf(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x:1"}}`)
+		s.resultf(r.ID, `"updated"`)
 	case "withdraw": // asks, and then does not want to know
 		s.sayf(`{"jsonrpc":"2.0","id":"w","method":"roots/list"}`)
 		s.sayf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"w"}}`)

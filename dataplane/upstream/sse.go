@@ -112,8 +112,7 @@ func (c *sseConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) 
 		return nil, err
 	}
 	if call.Stream != nil {
-		t := newTalk(ctx, call, id, c.log)
-		t.asks, t.respond = c.asks, c.respond
+		t := c.converse(ctx, id, call)
 		c.inbox.talks.add(t)
 		defer c.inbox.talks.end(t)
 	}
@@ -146,6 +145,11 @@ func (c *sseConn) submit(ctx context.Context, body []byte) error {
 		return notExecuted(c.name, "no longer knows the session")
 	}
 	return err
+}
+
+// attend takes a listener in; end takes it out.
+func (c *sseConn) attend(ctx context.Context, call *mcp.Call) (end func()) {
+	return c.inbox.talks.attend(c.converse(ctx, 0, call))
 }
 
 // listen returns at once: notifications arrive on the stream with everything else.

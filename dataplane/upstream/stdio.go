@@ -80,7 +80,9 @@ func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error
 		return nil, err
 	}
 	if call.Stream != nil {
-		defer c.inbox.talks.end(c.converse(ctx, id, call))
+		t := c.converse(ctx, id, call)
+		c.inbox.talks.add(t)
+		defer c.inbox.talks.end(t)
 	}
 	if err := c.request(ctx, id, call); err != nil {
 		c.inbox.waiters.drop(id, wait)
@@ -100,8 +102,12 @@ func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error
 func (c *stdioConn) converse(ctx context.Context, id int64, call *mcp.Call) *talk {
 	t := newTalk(ctx, call, id, c.log)
 	t.asks, t.respond = c.asks, c.respond
-	c.inbox.talks.add(t)
 	return t
+}
+
+// attend takes a listener in; end takes it out.
+func (c *stdioConn) attend(ctx context.Context, call *mcp.Call) (end func()) {
+	return c.inbox.talks.attend(c.converse(ctx, 0, call))
 }
 
 // respond sends our answer to a request of the server's; once ctx has ended it does not wait.

@@ -241,11 +241,12 @@ func (s *talks) add(t *talk) {
 	s.calls = append(s.calls, t)
 }
 
-// attend takes a listener in.
-func (s *talks) attend(t *talk) {
+// attend takes a listener in; end takes it out.
+func (s *talks) attend(t *talk) (end func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listeners = append(s.listeners, t)
+	return func() { s.end(t) }
 }
 
 // end takes a talk out and finishes it.
@@ -279,6 +280,8 @@ func (s *talks) pick(msg mcp.Message, lone func() bool) []*talk {
 	// On a session of the agent's own, all calls are its.
 	if n := len(s.calls); n > 0 && (s.calls[n-1].asks || n == 1 && lone()) {
 		return []*talk{s.calls[n-1]}
+	} else if n == 0 && s.listeners[0].asks {
+		return []*talk{s.listeners[0]}
 	}
 	return nil
 }

@@ -3,12 +3,15 @@ package upstream_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
@@ -225,5 +228,74 @@ func TestHTTPStreamOfACallIsItsAgents(t *testing.T) {
 	}
 	if h := w.requests("initialize"); len(h) != 1 || !strings.Contains(h[0].params, `"elicitation"`) {
 		t.Errorf("initialize = %v, want one with the agent's capabilities", h)
+	}
+}
+
+// listening starts to listen with c; stop ends that and returns the error.
+func listening(t *testing.T, u *upstream.Upstream, c *mcp.Call) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(soon(t))
+	done := make(chan error, 1)
+	go func() { done <- u.Listen(ctx, c) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func TestListenersHearOfChanges(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	mustCall(t, u, tool("empty"))
+	var first, second agent
+	stops := []func() error{listening(t, u, &mcp.Call{Stream: &first}), listening(t, u, &mcp.Call{Stream: &second})}
+	const want = `notifications/resources/updated {"uri":"x:1"}`
+	eventually(t, "both heard of it", func() bool {
+		mustCall(t, u, tool("update"))
+		return slices.Contains(first.heard(), want) && slices.Contains(second.heard(), want)
+	})
+	for _, stop := range stops {
+		if err := stop(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Listen = %v, want context canceled", err)
+		}
+	}
+}
+
+func TestModernSubscriptionIsHeardByItsOwnStream(t *testing.T) {
+	u := one(t, upstream.Config{}, child("modern"))
+	var a, b agent
+	params := []byte(`{"notifications":{"toolsListChanged":true}}`)
+	ask := func(a *agent) *mcp.Call {
+		return &mcp.Call{Method: "subscriptions/listen", Params: params, Stream: a, Client: new(mcp.Client)}
+	}
+	stopA, stopB := listening(t, u, ask(&a)), listening(t, u, ask(&b))
+	eventually(t, "both were acknowledged", func() bool { return len(a.heard()) > 0 && len(b.heard()) > 0 })
+	if len(a.heard()) != 1 || len(b.heard()) != 1 {
+		t.Errorf("heard %v and %v, want one acknowledgement each", a.heard(), b.heard())
+	}
+	for _, stop := range []func() error{stopA, stopB} {
+		if err := stop(); err == nil {
+			t.Error("Listen = nil, want that it was cancelled")
+		}
+	}
+}
+
+func TestHTTPListenersHearOfChanges(t *testing.T) {
+	w := &web{stateful: true, onGet: func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		for r.Context().Err() == nil {
+			io.WriteString(rw, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/prompts/list_changed\"}\n\n")
+			rw.(http.Flusher).Flush()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}}
+	u := one(t, upstream.Config{}, w.start(t))
+	var a agent
+	stop := listening(t, u, &mcp.Call{Stream: &a})
+	eventually(t, "the agent heard of it", func() bool { return slices.Contains(a.heard(), "notifications/prompts/list_changed ") })
+	if err := stop(); !errors.Is(err, context.Canceled) {
+		t.Errorf("Listen = %v, want context canceled", err)
 	}
 }
