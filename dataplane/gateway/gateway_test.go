@@ -41,6 +41,7 @@ type memory struct {
 	hello     *upstream.Hello
 	says      [][2]string // method and params, on a stream of changes
 	said      func()      // called when all is said
+	refuses   *mcp.Error  // answers those who want to listen
 	answer    func(ctx context.Context, c *mcp.Call) (*mcp.Reply, error)
 }
 
@@ -87,6 +88,9 @@ func (m *memory) Hello(_ context.Context, c *mcp.Call) (*upstream.Hello, error) 
 }
 
 func (m *memory) Listen(ctx context.Context, c *mcp.Call) error {
+	if m.refuses != nil {
+		return m.refuses
+	}
 	for _, event := range m.says {
 		var params []byte
 		if event[1] != "" {

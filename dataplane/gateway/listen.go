@@ -41,9 +41,10 @@ func (f *flight) listen(ctx context.Context, u Upstream, c *mcp.Call) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { f.watch(ctx, cancel) })
-	if h.Era == mcp.Modern {
-		err = subscribe(ctx, u, c)
-	} else {
+	if h.Era == mcp.Legacy && s.era == mcp.Modern {
+		err = f.subscribeAll(ctx, u, c, s.uris)
+	}
+	if err == nil {
 		err = u.Listen(ctx, c)
 	}
 	cause := context.Cause(ctx)
@@ -58,20 +59,21 @@ func (f *flight) listen(ctx context.Context, u Upstream, c *mcp.Call) error {
 	return err
 }
 
-// longest is how long a subscription may last at most: a call needs a deadline, and the agent can subscribe again.
-const longest = 24 * time.Hour
-
-// subscribe has a modern server tell c's stream what changes: there, it is a call that takes its time.
-func subscribe(ctx context.Context, u Upstream, c *mcp.Call) error {
-	ctx, cancel := context.WithTimeout(ctx, longest)
+// subscribeAll asks a legacy server to tell of the resources that a modern agent wants to hear of. The server keeps that for
+// as long as its session, since others may want the same; which of its news reaches whom is decided here. A refusal leaves
+// the rest of the subscription as it is.
+func (f *flight) subscribeAll(ctx context.Context, u Upstream, c *mcp.Call, uris map[string]bool) error {
+	ctx, cancel := context.WithTimeout(ctx, f.table.Server(f.direct.Server).CallTimeout)
 	defer cancel()
-	reply, err := u.Call(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer reply.Close()
-	if reply.Error != nil {
-		return reply.Error
+	for uri := range uris {
+		params := mcp.AppendString([]byte(`{"uri":`), uri)
+		reply, err := u.Call(ctx, &mcp.Call{
+			Method: "resources/subscribe", Params: append(params, '}'), Agent: c.Agent, Session: c.Session, Client: c.Client,
+		})
+		if err != nil {
+			return err
+		}
+		reply.Close()
 	}
 	return nil
 }

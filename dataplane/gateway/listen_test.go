@@ -35,7 +35,6 @@ func TestSubscriptionHearsWhatItAskedFor(t *testing.T) {
 		w, m := single(t)
 		m.hello = &upstream.Hello{Era: test.server, Result: []byte(`{}`)}
 		m.says = events
-		m.answer = func(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) { return nil, m.Listen(ctx, c) }
 		ctx, cancel := context.WithCancel(t.Context())
 		m.said = cancel // the agent leaves once it has heard all
 		l := new(listener)
@@ -44,6 +43,9 @@ func TestSubscriptionHearsWhatItAskedFor(t *testing.T) {
 		if reply, err := w.Direct(ctx, d); err == nil {
 			t.Errorf("Direct = %+v, want the context's error", reply)
 			reply.Close()
+		}
+		if calls := m.called(); test.agent != test.server && (len(calls) != 2 || string(calls[1].Params) != `{"uri":"a"}`) {
+			t.Errorf("a %v server got %v, want a hello and a subscription", test.server, calls)
 		}
 		if got := strings.Join(l.heard, "|"); got != test.want {
 			t.Errorf("%v agent of a %v server heard\n%s, want\n%s", test.agent, test.server, got, test.want)
@@ -55,7 +57,6 @@ func TestSubscriptionEndsWithItsTable(t *testing.T) {
 	w, m := single(t)
 	m.hello = &upstream.Hello{Era: mcp.Modern, Result: []byte(`{}`)}
 	m.said = func() { w.apply(2, server("s")) }
-	m.answer = func(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) { return nil, m.Listen(ctx, c) }
 	d := request("s", "a", "subscriptions/listen", `{"notifications":{}}`)
 	d.ID, d.Era, d.Stream = []byte(`7`), mcp.Modern, new(listener)
 	want := `{"_meta":{"io.modelcontextprotocol/subscriptionId":7},"resultType":"complete"}`
@@ -79,9 +80,7 @@ func TestSubscriptionNeedsToSayWhatItWants(t *testing.T) {
 func TestSubscriptionThatTheServerRefusesFails(t *testing.T) {
 	w, m := single(t)
 	m.hello = &upstream.Hello{Era: mcp.Modern, Result: []byte(`{}`)}
-	m.answer = func(context.Context, *mcp.Call) (*mcp.Reply, error) {
-		return &mcp.Reply{Error: &mcp.Error{Code: mcp.CodeMethodNotFound, Message: "nothing changes here"}}, nil
-	}
+	m.refuses = &mcp.Error{Code: mcp.CodeMethodNotFound, Message: "nothing changes here"}
 	d := request("s", "a", "subscriptions/listen", `{"notifications":{}}`)
 	d.Era, d.Stream = mcp.Modern, new(listener)
 	if got, want := w.direct(d), `{"code":-32601,"message":"nothing changes here"}`; got != want {
