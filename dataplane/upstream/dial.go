@@ -42,7 +42,8 @@ func (d *dialer) as(client *mcp.Client) *dialer {
 		return d
 	}
 	own := *d
-	own.client = client
+	// What one agent's session speaks says nothing about those of others.
+	own.client, own.legacy = client, new(atomic.Bool)
 	return &own
 }
 

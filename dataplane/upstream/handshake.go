@@ -82,8 +82,25 @@ func (d *dialer) handshake(ctx context.Context, c conn) (*hello, error) {
 	if _, old := c.(*sseConn); old || d.legacy.Load() { // HTTP+SSE exists in the legacy era alone
 		return d.initialize(ctx, c)
 	}
+	if d.client == nil {
+		return d.negotiate(ctx, c)
+	}
+	// The agent takes requests of servers, which the legacy era alone has: a server of both eras speaks that one to it.
+	h, err := d.initialize(ctx, c)
+	if err == nil || ctx.Err() != nil || !refusedLegacy(err) {
+		return h, err
+	}
 	return d.negotiate(ctx, c)
 }
+
+// refusedLegacy says whether a server may have refused initialize because it speaks the modern era alone.
+func refusedLegacy(err error) bool {
+	status, ok := errors.AsType[*statusError](err)
+	return errors.Is(err, errRefused) || ok && status.legacyEvidence()
+}
+
+// errRefused says that a server answered initialize with an error.
+var errRefused = errors.New("refuses initialize")
 
 // negotiate finds the era (MCP 2026-07-28, basic/versioning). server/discover is asked first. A server that names the
 // modern version among those it supports is modern; after any other answer, or none within the probe's time, initialize
@@ -253,7 +270,7 @@ func (d *dialer) initialize(ctx context.Context, c conn) (*hello, error) {
 	}
 	defer reply.Close()
 	if reply.Error != nil {
-		return nil, fmt.Errorf("refuses initialize: %w", reply.Error)
+		return nil, fmt.Errorf("%w: %w", errRefused, reply.Error)
 	}
 	var result struct {
 		ProtocolVersion string       `json:"protocolVersion"`

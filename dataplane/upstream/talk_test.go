@@ -145,6 +145,25 @@ func TestSessionIsOpenedWithWhatTheAgentDeclared(t *testing.T) {
 	}
 }
 
+func TestAgentThatTakesRequestsSpeaksToBothEras(t *testing.T) {
+	for kind, want := range map[string]mcp.Era{"mcpgo": mcp.Legacy, "modern": mcp.Modern} {
+		u := one(t, upstream.Config{}, child(kind))
+		own := &mcp.Call{Client: willing(), Session: "s1"}
+		for _, c := range []*mcp.Call{own, {}, own} {
+			h, err := u.Hello(soon(t), c)
+			if err != nil {
+				t.Fatalf("Hello of %s = %v", kind, err)
+			}
+			if c == own && h.Era != want {
+				t.Errorf("the agent's own session with %s has era %v, want %v", kind, h.Era, want)
+			}
+			if c != own && h.Era != mcp.Modern {
+				t.Errorf("the shared session with %s has era %v, want the modern one", kind, h.Era)
+			}
+		}
+	}
+}
+
 func TestServerMayWithdrawWhatItAsked(t *testing.T) {
 	u := one(t, upstream.Config{}, child("legacy"))
 	a := &agent{answer: func(ctx context.Context, _, _ string) (*mcp.Reply, error) {
