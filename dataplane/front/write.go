@@ -37,7 +37,7 @@ func (h *Handler) writeError(w http.ResponseWriter, status int, id []byte, e *mc
 
 // write says whether the text got away. Where it did not, the agent is gone, and there is nobody to tell but the log.
 func (h *Handler) write(w http.ResponseWriter, text []byte) bool {
-	if _, err := w.Write(text); err != nil {
+	if _, err := w.Write(text); err != nil { //nolint:gosec // the type is application/json, never a page
 		h.log.Debug("answer not delivered", "error", err)
 		return false
 	}
