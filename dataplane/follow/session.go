@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -155,7 +154,7 @@ func (s *session) hello() error {
 		Labels:   s.config.Labels,
 		Version:  s.config.Version,
 		Serving:  s.State().Position,
-		Features: table.Features(),
+		Features: s.features(),
 	}}})
 }
 
