@@ -19,6 +19,7 @@ const endpoint = "/mcp"
 // legacy era has, streams and sessions. Every answer but a stream is JSON, also those to requests that look for something
 // else, such as the metadata of a login: clients show the message to a person.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.arrive(w, r)
 	if !h.welcome(r) {
 		h.refuse(w, http.StatusForbidden, "requests from other origins or to other host names are not served here")
 		return

@@ -33,7 +33,7 @@ func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodGet {
-		h.stream(w, r, s.ID)
+		h.stream(w, r, x, s.ID)
 		return
 	}
 	h.sessions.end(s.ID)
@@ -42,8 +42,9 @@ func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request) {
 }
 
 // stream keeps the event stream of a legacy session open. The gateway's own tools never change, so nothing is sent on it
-// but comments; many clients want it all the same. It ends with the agent, the session, or the process.
-func (h *Handler) stream(w http.ResponseWriter, r *http.Request, session string) {
+// but comments; many clients want it all the same. It ends with the agent, its key, the session,
+// or the process.
+func (h *Handler) stream(w http.ResponseWriter, r *http.Request, x *exchange, session string) {
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-cache, no-transform")
@@ -61,15 +62,13 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, session string)
 		if h.sessions.hasEnded(session) {
 			return
 		}
+		if _, err := h.conf.Auth.Authenticate(x.call.Authorization); err != nil { // revoked or expired meanwhile
+			return
+		}
 	}
 }
 
-// ping writes a comment at once, and gives the next one time to come: the deadline of the server for a whole answer, if
-// it has one, is not meant for streams. False means that the agent is gone.
+// ping writes a comment at once. False means that the agent is gone.
 func (h *Handler) ping(w http.ResponseWriter) bool {
-	c := http.NewResponseController(w)
-	if err := c.SetWriteDeadline(time.Now().Add(h.conf.pingEvery() + 10*time.Second)); err != nil {
-		h.log.Debug("stream without deadline", "error", err)
-	}
-	return h.write(w, []byte(": ping\n\n")) && c.Flush() == nil
+	return h.write(w, []byte(": ping\n\n")) && http.NewResponseController(w).Flush() == nil
 }
