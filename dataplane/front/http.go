@@ -59,11 +59,12 @@ func (h *Handler) welcome(r *http.Request) bool {
 	}
 	// On loopback only this machine can be meant. Elsewhere the names that lead here are not ours to know.
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return !ok || !local.IP.IsLoopback() || isLoopback(r.Host)
+	return !ok || !local.IP.IsLoopback() || IsLoopback(r.Host)
 }
 
-// isLoopback says whether a host, with or without a port, is this machine to itself.
-func isLoopback(host string) bool {
+// IsLoopback says whether a host of an HTTP request, with or without a port, is a name that a machine has for itself. A
+// name that only resolves to one is not: whoever owns it can change that.
+func IsLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
