@@ -25,9 +25,14 @@ type Config struct {
 	MaxWaiting int
 	// RetryDelay is the pause after a write that went wrong. Zero means one second.
 	RetryDelay time.Duration
+	// CloseTimeout bounds how long Close waits for a write that is under way. Zero means five seconds.
+	CloseTimeout time.Duration
 	// Logger takes what the log has to say of itself; nil discards it.
 	Logger *slog.Logger
 }
+
+// errStuck says that Close has given up on a write.
+var errStuck = errors.New("closing audit log: a write does not end, what waits behind it is lost")
 
 func (c Config) maxWaiting() int {
 	if c.MaxWaiting == 0 {
@@ -41,6 +46,13 @@ func (c Config) retryDelay() time.Duration {
 		return time.Second
 	}
 	return c.RetryDelay
+}
+
+func (c Config) closeTimeout() time.Duration {
+	if c.CloseTimeout == 0 {
+		return 5 * time.Second
+	}
+	return c.CloseTimeout
 }
 
 func (c Config) logger() *slog.Logger {
@@ -94,6 +106,7 @@ func Open(c Config) (*Log, error) {
 		return nil, fmt.Errorf("making ids for the audit log: %w", err)
 	}
 	l.prefix = hex.EncodeToString(random[:]) + "-"
+	l.out.w = c.Stdout
 	if err := l.Reopen(); err != nil {
 		return nil, err
 	}
@@ -104,10 +117,7 @@ func Open(c Config) (*Log, error) {
 // Reopen closes the file and opens the path anew, so that whatever rotates logs can move the file away first. Where the
 // path does not open, the old file stays in use.
 func (l *Log) Reopen() error {
-	if l.config.Path == "-" {
-		l.out.Lock()
-		defer l.out.Unlock()
-		l.out.w = l.config.Stdout
+	if l.config.Path == "-" { // Open has set it; the lock would wait for a reader
 		return nil
 	}
 	file, err := openFile(l.config.Path)
@@ -179,7 +189,7 @@ func (l *Log) Err() error {
 }
 
 // Close writes what waits, has the disk confirm it (fsync), and closes the file. What still does not go out is lost, and
-// the error says how much.
+// the error says how much. A write that does not end, such as to a pipe that nobody reads, is left behind with its file.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -190,8 +200,14 @@ func (l *Log) Close() error {
 	l.room.Broadcast() // calls that wait for room go on without their lines
 	l.mu.Unlock()
 	close(l.quit)
-	<-l.done
-	return l.finish()
+	timer := time.NewTimer(l.config.closeTimeout())
+	defer timer.Stop()
+	select {
+	case <-l.done:
+		return l.finish()
+	case <-timer.C: // a write that the system does not end holds the writer, and the file
+		return errStuck
+	}
 }
 
 // finish closes the file once the writer has ended. What is lost is said before anything else.
