@@ -84,3 +84,36 @@ func TestAdminPagesAreForThisMachine(t *testing.T) {
 		}
 	}
 }
+
+// Agents read the warnings, so those hold neither paths nor what policy hides.
+func TestStatusDoesNotSayWhyTheAuditLogIsStuck(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("no /dev/full here")
+	}
+	control := startControlPlane(t)
+	control.apply(policy("researcher", "everything"))
+	s, err := dataplane.New(dataplane.Config{
+		ControlPlane: control.addr, Auth: auth.None, Audit: "/dev/full", Debug: true, StateDir: t.TempDir(),
+		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	p := &proxy{Server: s, t: t}
+	p.waitReady()
+	var got answer
+	eventually(t, "the status warns", func() bool {
+		got = p.call("", "get_gateway_status", `{"agent_id":"researcher"}`)
+		return strings.Contains(got.body, "audit log cannot be written")
+	})
+	if strings.Contains(got.body, "/dev/full") {
+		t.Errorf("answer = %+v, want one without the path", got)
+	}
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("Run = nil, want an error that says what is lost")
+	}
+}
