@@ -171,6 +171,8 @@ func (s *session) hear(m *gatehousev1.FollowResponse) error {
 		return s.answer(m.Snapshot)
 	case *gatehousev1.FollowResponse_Heartbeat:
 		s.note(func(st *State) { st.Target = m.Heartbeat.GetTarget() })
+		s.reported = nil // a proxy with nothing to report is heard all the same
+		return s.report()
 	case *gatehousev1.FollowResponse_Drain:
 		within := min(m.Drain.GetWithin().AsDuration(), longestDrain)
 		s.leave = time.After(upTo(within))
