@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/gatehouse-mcp/gatehouse/cli/manifest"
+	"github.com/gatehouse-mcp/gatehouse/cli/up"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -170,7 +172,8 @@ func wantsJSON(args []string) bool {
 func (a *app) admin() (gatehousev1.AdminServiceClient, error) {
 	if a.conn == nil {
 		// Passthrough: the address is dialled as it stands. Operators' proxies and resolvers have no business on loopback.
-		conn, err := grpc.NewClient("passthrough:///"+a.controlPlane, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient("passthrough:///"+a.controlPlane, grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(up.MaxAnswer)))
 		if err != nil {
 			return nil, fmt.Errorf("dialling control plane %s: %w", a.controlPlane, err)
 		}
@@ -191,6 +194,9 @@ func (a *app) author() string {
 		if u, err := user.Current(); err == nil {
 			name = u.Username
 		}
+	}
+	if name == "" { // a container may run under an id that has no name at all
+		name = "uid-" + strconv.Itoa(os.Getuid())
 	}
 	host, err := os.Hostname()
 	if err != nil || host == "" {
