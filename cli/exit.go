@@ -134,7 +134,9 @@ func failureOfStatus(s *status.Status, err error) *failure {
 		f := fail(codeValidation, err, "")
 		f.details = violations(s)
 		return f
-	case codes.Aborted, codes.AlreadyExists:
+	case codes.AlreadyExists:
+		return fail(codeConflict, err, "choose another name, or delete that one first")
+	case codes.Aborted:
 		return fail(codeConflict, err, "`gwctl history` shows what was committed meanwhile")
 	case codes.Unauthenticated, codes.PermissionDenied:
 		return fail(codeUnauthenticated, err, "")
