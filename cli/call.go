@@ -152,6 +152,9 @@ func (a *app) callFailure(ctx context.Context, err error) error {
 
 // agent makes a client of the gateway.
 func (a *app) agent() (*agent.Client, error) {
+	if u, err := url.Parse(a.gateway); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usagef("--gateway %s: want a URL such as %s", a.gateway, defaultGateway)
+	}
 	key, err := a.apiKey()
 	if err != nil {
 		return nil, err

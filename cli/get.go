@@ -41,6 +41,9 @@ func newGetCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asked := cmd.Flags().Changed("revision"); asked && (kind == kindProxies || kind == kindRevisions) {
+				return usagef("--revision is for objects; %s are not part of the configuration", kind)
+			}
 			return a.get(cmd.Context(), &gatehousev1.GetRequest{Kind: kind, Name: name, Revision: rev})
 		},
 		ValidArgsFunction: a.completeGet,
