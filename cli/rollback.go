@@ -29,6 +29,7 @@ func newRollbackCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// Only the number is sent: the old configuration is in the store, and copied there without a way through here.
 			req := &gatehousev1.RollbackRequest{Revision: n, Author: a.author(), Message: message}
 			if cmd.Flags().Changed("base") {
 				req.Base = &base
