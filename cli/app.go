@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/gatehouse-mcp/gatehouse/cli/manifest"
+	"github.com/gatehouse-mcp/gatehouse/cli/up"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -99,6 +102,9 @@ func (a *app) start(cmd *cobra.Command, _ []string) error {
 	if !slices.Contains(formats, a.output) {
 		return usagef("--output %s: want one of %s", a.output, strings.Join(formats, ", "))
 	}
+	if a.timeout <= 0 { // what it does in other tools, no limit at all, would leave scripts hanging
+		return usagef("--timeout %s: want more than 0", a.timeout)
+	}
 	a.started = true
 	return nil
 }
@@ -169,8 +175,13 @@ func wantsJSON(args []string) bool {
 // admin returns a client of the control plane. Nothing is dialled before the first call.
 func (a *app) admin() (gatehousev1.AdminServiceClient, error) {
 	if a.conn == nil {
+		// Checked here, since gRPC reports a wrong address as a control plane that cannot be reached.
+		if _, _, err := net.SplitHostPort(a.controlPlane); err != nil {
+			return nil, usagef("--control-plane %s: want HOST:PORT", a.controlPlane)
+		}
 		// Passthrough: the address is dialled as it stands. Operators' proxies and resolvers have no business on loopback.
-		conn, err := grpc.NewClient("passthrough:///"+a.controlPlane, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient("passthrough:///"+a.controlPlane, grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(up.MaxAnswer)))
 		if err != nil {
 			return nil, fmt.Errorf("dialling control plane %s: %w", a.controlPlane, err)
 		}
@@ -191,6 +202,9 @@ func (a *app) author() string {
 		if u, err := user.Current(); err == nil {
 			name = u.Username
 		}
+	}
+	if name == "" { // a container may run under an id that has no name at all
+		name = "uid-" + strconv.Itoa(os.Getuid())
 	}
 	host, err := os.Hostname()
 	if err != nil || host == "" {

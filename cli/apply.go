@@ -155,6 +155,9 @@ func (a *app) finish(ctx context.Context, out *applied, w waitFlag) error {
 	// The answer is printed after the wait, since with -o json there may be only one document; the progress is on standard
 	// error meanwhile.
 	missing, err := a.await(ctx, out, w)
+	if err != nil && ctx.Err() == nil { // nobody should apply it again because of this
+		return fmt.Errorf("revision %d is %s, waiting for the proxies: %w", out.Revision, out.Outcome, err)
+	}
 	if err != nil {
 		return err
 	}

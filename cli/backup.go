@@ -128,6 +128,9 @@ func newRestoreCommand(a *app) *cobra.Command {
 				return usagef("no folder given: --data-dir names the one that gwcontrol will be started with")
 			}
 			rev, err := restore(cmd.Context(), args[0], dir)
+			if errors.Is(err, bolt.ErrNotEmpty) {
+				return fail(codeUsage, err, "restore into a new folder, and start gwcontrol with that one")
+			}
 			if err != nil {
 				return err
 			}

@@ -73,6 +73,7 @@ func (a *app) arguments(words []string) (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Which of two values a tool would see depends on its parser, so neither is sent.
 		if _, ok := args[name]; ok {
 			return nil, usagef("argument %s is given twice", name)
 		}
@@ -142,6 +143,7 @@ func (a *app) callFailure(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &status) && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden):
 		return fail(codeUnauthenticated, err, "`gwctl key create` makes a key; give it with GWCTL_KEY or --key-file")
+	// Something answered that is no gateway, or not on this path: the URL is the first thing to look at.
 	case errors.As(err, &status), errors.As(err, &refusal):
 		return fail(codeInternal, err, "is --gateway "+a.gateway+" the MCP endpoint of a gateway?")
 	case ctx.Err() != nil:
@@ -152,6 +154,9 @@ func (a *app) callFailure(ctx context.Context, err error) error {
 
 // agent makes a client of the gateway.
 func (a *app) agent() (*agent.Client, error) {
+	if u, err := url.Parse(a.gateway); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usagef("--gateway %s: want a URL such as %s", a.gateway, defaultGateway)
+	}
 	key, err := a.apiKey()
 	if err != nil {
 		return nil, err
@@ -214,6 +219,7 @@ func (r *result) complaint() string {
 			Message string `json:"message"`
 		} `json:"error"`
 	}
+	// A tool's own structured error may look much the same; its code then says as much as its text.
 	if json.Unmarshal(r.Structured, &refusal) == nil && refusal.Error.Code != "" {
 		return refusal.Error.Code + ": " + refusal.Error.Message
 	}

@@ -48,6 +48,7 @@ func newRoot(a *app) *cobra.Command {
 		Short:             "operate Gatehouse, an MCP gateway",
 		Version:           a.version(),
 		SilenceErrors:     true,
+		RunE:              showHelp,
 		SilenceUsage:      true,
 		PersistentPreRunE: a.start,
 	}

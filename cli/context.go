@@ -207,6 +207,7 @@ func newContextAddCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// The whole place is replaced. What is not given now is not kept from before, or a key could go to a new gateway.
 			f.Contexts[args[0]] = t
 			if f.Current == "" {
 				f.Current = args[0]

@@ -26,6 +26,7 @@ func newDeleteCommand(a *app) *cobra.Command {
 				}
 			}
 			req.Delete, req.Author = args, a.author()
+			// 0 is a base, too, so that it was given is what counts.
 			if cmd.Flags().Changed("base") {
 				req.Base = &base
 			}

@@ -18,7 +18,7 @@ func newDemoServerCommand(a *app) *cobra.Command {
 			"fail(message) and slow(ms).",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if addr == "" {
+			if addr == "" { // as clients and gateways start a server
 				return demo.Serve(cmd.Context(), a.io.Stdin, a.io.Stdout)
 			}
 			// On standard error, as all that is not data; on a pipe standard output is MCP's anyway.

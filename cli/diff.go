@@ -46,6 +46,7 @@ func newDiffCommand(a *app) *cobra.Command {
 		Args:              cobra.MaximumNArgs(2),
 		ValidArgsFunction: a.completeRevisions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// Files go against the newest revision alone; against an older one, the answer would be about what nobody serves.
 			if len(files) > 0 == (len(args) > 0) {
 				return usagef("compare what: -f PATH…, or one or two revisions")
 			}
@@ -66,6 +67,7 @@ func (a *app) diffFiles(ctx context.Context, files []string, prune bool) error {
 	if err != nil {
 		return err
 	}
+	// The request that apply would send, so that the control plane merges and checks it by the same code.
 	req := &gatehousev1.ApplyRequest{Put: set.Objects}
 	if prune {
 		req.Prune = gatehousev1.Prune_PRUNE_ALL
@@ -186,6 +188,7 @@ func printObjectDiff(a *app, w io.Writer, d *gatehousev1.ObjectDiff) error {
 	if err != nil {
 		return err
 	}
+	// Manifests are compared as text: that is the form in which the operator wrote them and has to find the place again.
 	colours := map[byte]string{'+': green, '-': red}
 	for _, line := range diffLines(before, after) {
 		if colour, ok := colours[line[0]]; ok {

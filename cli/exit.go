@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -133,8 +134,13 @@ func failureOfStatus(s *status.Status, err error) *failure {
 	case codes.InvalidArgument:
 		f := fail(codeValidation, err, "")
 		f.details = violations(s)
+		if ofRequest(f.details) {
+			return fail(codeUsage, err, "")
+		}
 		return f
-	case codes.Aborted, codes.AlreadyExists:
+	case codes.AlreadyExists:
+		return fail(codeConflict, err, "choose another name, or delete that one first")
+	case codes.Aborted:
 		return fail(codeConflict, err, "`gwctl history` shows what was committed meanwhile")
 	case codes.Unauthenticated, codes.PermissionDenied:
 		return fail(codeUnauthenticated, err, "")
@@ -154,6 +160,11 @@ func dialling(err error) string {
 		return err.Error()
 	}
 	return strings.TrimSuffix(cause, `"`)
+}
+
+// ofRequest says that it is the command that was wrong, such as a --limit, and no file: fields of objects have a "#".
+func ofRequest(details manifest.Problems) bool {
+	return len(details) > 0 && !slices.ContainsFunc(details, func(p manifest.Problem) bool { return strings.Contains(p.Field, "#") })
 }
 
 // violations reads the fields that a refusal names: "servers/everything#spec.stdio.command".

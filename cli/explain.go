@@ -90,12 +90,14 @@ func (a *app) completeExplain(cmd *cobra.Command, f *explainFlags) {
 
 // explain decides one access, by files or by the control plane.
 func (a *app) explain(cmd *cobra.Command, f *explainFlags) error {
+	// Not the empty string: that is a name to decide about, as a caller may send it.
 	if !cmd.Flags().Changed("server") {
 		return usagef("--server is missing")
 	}
 	if cmd.Flags().Changed("tool") {
 		f.request.Tool = &f.tool // the empty name is a name
 	}
+	// A default agent without files is a slip that the offline path refuses; online it would be ignored.
 	decide := a.explainOnline
 	if !f.sources.empty() || f.sources.defaultAgent != "" {
 		decide = a.explainOffline
@@ -108,6 +110,7 @@ func (a *app) explain(cmd *cobra.Command, f *explainFlags) error {
 	if err := a.show(view{data: out, names: []string{out.Decision}, people: out.print}); err != nil {
 		return err
 	}
+	// Without --exit-code a denial is an answer like any other, so that `set -e` scripts can read it.
 	if f.exit && !resp.GetAllow() {
 		return exitWith(exitDifference)
 	}

@@ -41,6 +41,9 @@ func newGetCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asked := cmd.Flags().Changed("revision"); asked && (kind == kindProxies || kind == kindRevisions) {
+				return usagef("--revision is for objects; %s are not part of the configuration", kind)
+			}
 			return a.get(cmd.Context(), &gatehousev1.GetRequest{Kind: kind, Name: name, Revision: rev})
 		},
 		ValidArgsFunction: a.completeGet,
@@ -188,6 +191,7 @@ func serverCells(name string, s *gatehousev1.Server) []string {
 			transport = "sse"
 		}
 	}
+	// Unset fields show their defaults, since the table is about what happens; the manifest is about what was written.
 	session := "shared"
 	if s.GetSession() != gatehousev1.SessionMode_SESSION_MODE_UNSPECIFIED {
 		session = word(s.GetSession(), "SESSION_MODE_")
@@ -227,6 +231,7 @@ func (a *app) getProxies(ctx context.Context, name string) error {
 	}
 	if name != "" {
 		fleet.Proxies = slices.DeleteFunc(fleet.Proxies, func(p proxy) bool { return p.ID != name })
+		// As for an object that is not there; an empty list would read as a proxy without a state.
 		if len(fleet.Proxies) == 0 {
 			return usagef("there is no proxy %s", name)
 		}

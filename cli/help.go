@@ -1,11 +1,19 @@
 package cli
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 )
 
-// showHelp is what a command without work of its own does.
-func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+// showHelp is what a command without work of its own does. A script that asks it for data has forgotten a word, and must
+// not read a help text as an answer.
+func showHelp(cmd *cobra.Command, _ []string) error {
+	if f := cmd.Flag("output"); f.Changed && f.Value.String() != formatTable {
+		return fail(codeUsage, fmt.Errorf("no command given after %s", cmd.CommandPath()), "`"+cmd.CommandPath()+" --help` lists them")
+	}
+	return cmd.Help()
+}
 
 // noSubcommand refuses words after a command that only groups others.
 func noSubcommand(cmd *cobra.Command, args []string) error {

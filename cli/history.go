@@ -92,6 +92,7 @@ func printRevisions(revisions []revision) func(io.Writer, bool) error {
 			if t, err := time.Parse(time.RFC3339Nano, r.Time); err == nil && !wide {
 				when = ago(t)
 			}
+			// The record's own field says it for scripts; people look for it among the reasons.
 			message := r.Message
 			if r.RollbackOf > 0 && message == "" {
 				message = fmt.Sprintf("rollback to %d", r.RollbackOf)
@@ -107,7 +108,7 @@ func summary(changes []change, all bool) string {
 	marks := map[string]string{"created": "+", "updated": "~", "deleted": "-"}
 	var parts []string
 	for i, c := range changes {
-		if i == 3 && !all {
+		if i == 3 && !all { // the line stays on one screen, whatever an import has changed
 			parts = append(parts, fmt.Sprintf("and %d more", len(changes)-i))
 			break
 		}

@@ -152,7 +152,7 @@ func writeManifests(dir string, objects []*gatehousev1.Object, force bool) ([]st
 	for _, o := range objects {
 		byKind[config.Kind(o)] = append(byKind[config.Kind(o)], o)
 	}
-	// All names are looked at before the first file is written.
+	// All names are looked at before the first file is written: a folder of which half is new is neither import.
 	var files []string
 	for _, kind := range sortedKeys(byKind) {
 		file := filepath.Join(dir, kind+".yaml")
@@ -179,11 +179,11 @@ func (a *app) applyImported(cmd *cobra.Command, f *importFlags, out *imported) e
 	if err != nil {
 		return err
 	}
-	ctx, cancel := a.within(cmd.Context())
+	bounded, cancel := a.within(cmd.Context())
 	defer cancel()
-	resp, err := client.Apply(ctx, &gatehousev1.ApplyRequest{Put: out.objects, Author: a.author(), Message: f.message})
+	resp, err := client.Apply(bounded, &gatehousev1.ApplyRequest{Put: out.objects, Author: a.author(), Message: f.message})
 	if err != nil {
-		return located(ctx, out.set, err)
+		return located(cmd.Context(), out.set, err) // not bounded: time being up would read as Ctrl-C
 	}
 	applied := newApplied(resp)
 	out.Revision, out.Outcome, out.Changes = applied.Revision, applied.Outcome, applied.Changes

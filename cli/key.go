@@ -67,6 +67,7 @@ func (a *app) createKey(ctx context.Context, name string, agents []string, ttl t
 	cred := &gatehousev1.Credential{ApiKey: &gatehousev1.ApiKey{Sha256: apikey.Digest(key)}, Agents: agents}
 	out := createdKey{Name: name, Key: key, Agents: agents}
 	if ttl > 0 {
+		// An end in whole seconds is the same text in the manifest, in this answer and in the store.
 		end := time.Now().Add(ttl).UTC().Truncate(time.Second)
 		cred.Expires, out.Expires = timestamppb.New(end), new(end.Format(time.RFC3339))
 	}
@@ -130,6 +131,7 @@ func newKeyRevokeCommand(a *app) *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeFirst(config.Credentials),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// `key list -o name` prints references, and its lines are piped into this command.
 			name := trimKind(args[0], config.Credentials)
 			return a.commit(cmd.Context(), &gatehousev1.ApplyRequest{
 				Delete: []string{config.Credentials + "/" + name}, Author: a.author(), Message: "key revoke " + name,

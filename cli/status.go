@@ -138,7 +138,7 @@ func newProxy(p *gatehousev1.Proxy) proxy {
 		ID: p.GetId(), Revision: p.GetServing().GetRevision(), State: word(p.GetState(), "PROXY_STATE_"), Labels: p.GetLabels(),
 		Version: p.GetVersion(), LastSeen: p.GetLastSeen().AsTime().Format(time.RFC3339Nano), servers: p.GetReport().GetServers(),
 	}
-	if out.Labels == nil {
+	if out.Labels == nil { // {} in JSON: scripts index it without asking whether it is there
 		out.Labels = map[string]string{}
 	}
 	if p.GetError() != "" {

@@ -167,7 +167,8 @@ func curlLine(r up.Ready) string {
 	if r.KeyFile != "" {
 		line += " -H " + header(r)
 	}
-	return line + " -d " + quote(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":`+params+`}`)
+	// -w: the answer is one line without an end, and the prompt would stand behind it.
+	return line + ` -w '\n' -d ` + quote(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":`+params+`}`)
 }
 
 // quote makes one word for a shell.

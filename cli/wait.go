@@ -66,7 +66,7 @@ func (a *app) await(ctx context.Context, out *applied, w waitFlag) (missing []st
 	defer cancel()
 	stream, err := client.Wait(bounded, &gatehousev1.WaitRequest{Revision: out.Revision, Condition: w.condition()})
 	if err != nil {
-		return nil, fmt.Errorf("waiting for revision %d: %w", out.Revision, err)
+		return nil, err
 	}
 	last, err := a.progress(stream, out.Revision)
 	switch {
@@ -121,6 +121,9 @@ func behind(last *gatehousev1.WaitResponse, revision int64) []string {
 			continue
 		}
 		line := fmt.Sprintf("proxy %s is %s: serves revision %d, not %d", p.GetId(), state, p.GetServing().GetRevision(), revision)
+		if p.GetServing().GetRevision() == revision { // of --wait=drained
+			line = fmt.Sprintf("proxy %s serves revision %d, but has calls under way on an older one", p.GetId(), revision)
+		}
 		if p.GetError() != "" {
 			line += ": " + p.GetError()
 		}

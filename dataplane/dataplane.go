@@ -50,6 +50,9 @@ type Config struct {
 	Debug bool
 	// Version is the program's version; empty means "dev".
 	Version string
+	// Features are what the proxy understands of snapshots; nil means all that this build does. A proxy that lacks one
+	// refuses what requires it: so a fleet of several builds can be tried out in one process.
+	Features []string
 	// Environ looks up what ${VAR} in servers refers to; nil means os.LookupEnv.
 	Environ func(name string) (string, bool)
 	// DrainTimeout bounds how long calls under way may take to end at shutdown; 0 means 20 s.
@@ -155,7 +158,7 @@ func (s *Server) wire() (err error) {
 	s.pool = upstream.New(upstream.Config{Environ: c.Environ, Logger: s.log, Version: c.Version})
 	s.follower, err = follow.New(follow.Config{
 		ControlPlane: c.ControlPlane, StateDir: c.StateDir, ID: c.ID, Labels: c.Labels, Version: c.Version,
-		Live: s.live, Pool: s.pool, Status: s.statuses, Logger: s.log,
+		Features: c.Features, Live: s.live, Pool: s.pool, Status: s.statuses, Logger: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("making follower: %w", err)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/front"
 )
 
 // listen binds an address, which must be on loopback: what is served is neither encrypted nor, with auth none, proven.
@@ -91,13 +94,30 @@ func (s *Server) adminServer() *http.Server {
 		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	return s.httpServer(mux)
+	server := s.httpServer(local(mux))
+	server.ReadTimeout, server.WriteTimeout = 10*time.Second, time.Minute // every page is short
+	return server
+}
+
+// local serves requests that name this machine alone, so that a web page cannot make itself look local by DNS rebinding
+// and read names of servers and agents.
+func local(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !front.IsLoopback(r.Host) {
+			http.Error(w, "requests to other host names are not served here", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // httpServer bounds what a caller can hold without having sent a request.
 func (s *Server) httpServer(h http.Handler) *http.Server {
-	// No write timeout: event streams stay open, and tools may think for minutes.
-	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	// No timeouts of whole requests: event streams stay open, and tools may think for minutes; the front bounds the rest.
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
 }
 
 // say answers a probe in one line.
@@ -146,8 +166,25 @@ func (s *Server) drain(ctx context.Context) error {
 		}
 	}
 	err := s.pool.Close() // ends the calls that are left
+	s.leave()
+	err = errors.Join(err, s.audit.Close())
 	s.handlers.Wait()
-	return errors.Join(err, s.audit.Close(), s.health.Close())
+	return errors.Join(err, s.health.Close())
+}
+
+// lastWords is how long calls whose upstreams are gone may take to hand over their records.
+const lastWords = 3 * time.Second
+
+// leave waits for the calls that are left, but not for those that wait themselves for a disk that takes no records: only
+// closing the log lets them go.
+func (s *Server) leave() {
+	done := make(chan struct{})
+	go func() { s.handlers.Wait(); close(done) }() // ends with them, and drain waits for that
+	select {
+	case <-done:
+	case <-time.After(lastWords):
+		s.log.Warn("calls wait for the audit log at shutdown", "error", s.audit.Err())
+	}
 }
 
 // Close releases what New took. It is for a server that is never run; Run does it by itself.

@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"fmt"
 	"sync"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
@@ -58,21 +57,20 @@ func (s *Server) statuses() []*gatehousev1.ServerStatus {
 func (s *Server) status() gateway.Status {
 	f := s.follower.State()
 	status := gateway.Status{Since: f.Since, LastAck: f.LastAck, LastNack: f.LastNack}
-	// Each is something that works, but that an operator should look at.
-	warn := func(format string, args ...any) {
-		status.Warnings = append(status.Warnings, fmt.Sprintf(format, args...))
-	}
+	// Each is something that works, but that an operator should look at. Agents read them too, so none says why: reasons name
+	// objects that policy may hide from them, and paths.
+	warn := func(message string) { status.Warnings = append(status.Warnings, message) }
 	if !f.Connected {
-		warn("the control plane is out of reach; serving what came from %s", f.Source)
+		warn("the control plane is out of reach; serving what came from " + f.Source)
 	}
 	if f.Refused != "" {
-		warn("a newer snapshot was refused: %s", f.Refused)
+		warn("a newer snapshot was refused; gwctl status and the proxy's log say why")
 	}
 	if s.config.Auth == auth.None {
 		warn("callers need no key and may act as any agent (auth none)")
 	}
-	if err := s.audit.Err(); err != nil {
-		warn("the audit log cannot be written: %v", err)
+	if s.audit.Err() != nil {
+		warn("the audit log cannot be written; the proxy's log says why")
 	}
 	return status
 }

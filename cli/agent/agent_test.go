@@ -192,6 +192,41 @@ func TestBridgeAnswersWhatCannotBeSent(t *testing.T) {
 	}
 }
 
+// TestBridgeGivesErrorsWithoutAnIDToTheirRequests has a gateway refuse before it reads, as one does for an unknown key.
+func TestBridgeGivesErrorsWithoutAnIDToTheirRequests(t *testing.T) {
+	for _, contentType := range []string{"application/json", "application/json; charset=utf-8"} {
+		for _, status := range []int{401, 403, 404, 503} {
+			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", contentType)
+				w.WriteHeader(status)
+				_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":null,"error":{"code":-32%d,"message":"no","data":{"why":1}}}`, status)
+			})
+			in := "{\"jsonrpc\":\"2.0\",\"id\":9007199254740993,\"method\":\"ping\"}\n{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}\n"
+			var out strings.Builder
+			if err := c.Bridge(t.Context(), strings.NewReader(in), &out); err != nil {
+				t.Fatalf("Bridge = %v, want nil", err)
+			}
+			want := fmt.Sprintf(`{"jsonrpc":"2.0","id":9007199254740993,"error":{"code":-32%d,"message":"no","data":{"why":1}}}`+"\n", status)
+			if out.String() != want {
+				t.Errorf("Bridge over a %d of %s wrote %q, want %q", status, contentType, out.String(), want)
+			}
+		}
+	}
+}
+
+func TestBridgeAnswersWhereTheStreamEndsTooEarly(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, "text/event-stream", "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n")
+	})
+	var out strings.Builder
+	if err := c.Bridge(t.Context(), strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"ping"}`), &out); err != nil {
+		t.Fatalf("Bridge = %v, want nil", err)
+	}
+	if got := out.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, `"id":7,"error"`) {
+		t.Errorf("Bridge wrote %q, want the notification and an error for the request", got)
+	}
+}
+
 // TestBridgeRunsRequestsBesideEachOther sends a request that is answered only once another one was.
 func TestBridgeRunsRequestsBesideEachOther(t *testing.T) {
 	second := make(chan struct{})

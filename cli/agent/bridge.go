@@ -114,7 +114,8 @@ func (b *bridge) forward(ctx context.Context, line []byte, m mcp.Message, header
 	if resp.StatusCode == http.StatusAccepted {
 		return nil
 	}
-	if resp.StatusCode != http.StatusOK && resp.Header.Get("Content-Type") != "application/json" {
+	// A proxy in between answers in HTML or text; its status says more than the body.
+	if resp.StatusCode != http.StatusOK && !isJSON(resp) {
 		return b.refuse(m.ID, mcp.CodeInternalError, statusError(resp).Error())
 	}
 	return b.relay(resp, m)
@@ -122,23 +123,38 @@ func (b *bridge) forward(ctx context.Context, line []byte, m mcp.Message, header
 
 // relay writes the messages of an answer. A body that is no JSON-RPC message is a refusal in other words.
 func (b *bridge) relay(resp *http.Response, m mcp.Message) error {
+	ended := m.Kind != mcp.Request
 	err := messages(resp, func(message []byte) error {
 		answer, err := mcp.ScanMessage(message)
+		ended = ended || err != nil || answer.Kind == mcp.Response
 		if err != nil {
 			return b.refuse(m.ID, mcp.CodeInternalError, refusalText(resp.StatusCode, message))
 		}
-		if answer.Kind == mcp.Response && answer.ID == nil { // refused before the id was read
-			return b.refuse(m.ID, mcp.CodeInternalError, refusalText(resp.StatusCode, message))
+		if answer.Kind == mcp.Response && answer.ID == nil {
+			return b.readdress(m, answer)
 		}
 		if m.Method == "initialize" && answer.Result != nil {
 			b.session, b.version = resp.Header.Get(mcp.HeaderSession), versionOf(answer.Result)
 		}
 		return b.write(message)
 	})
+	if err == nil && !ended { // such as a gateway that was stopped; the client would wait for ever
+		err = errNoAnswer
+	}
 	if err != nil {
 		return b.refuse(m.ID, mcp.CodeInternalError, "reading the gateway's answer: "+err.Error())
 	}
 	return nil
+}
+
+// readdress gives an error without an id to the request that it answers: a gateway that refuses before it has read the
+// body, as it does an unknown key, knows no id, and a client waits for its own.
+func (b *bridge) readdress(m mcp.Message, answer mcp.Message) error {
+	e, err := mcp.ParseError(answer.Error)
+	if err != nil {
+		return b.refuse(m.ID, mcp.CodeInternalError, "reading the gateway's answer: "+err.Error())
+	}
+	return b.answer(m.ID, e)
 }
 
 // refusalText is the message of a JSON body that is no MCP message, such as that of a 401.
@@ -202,12 +218,17 @@ func versionOf(result []byte) string {
 	return r.Version
 }
 
-// refuse answers a request with an error of the bridge's own; what has no id is not answered.
+// refuse answers a request with an error of the bridge's own.
 func (b *bridge) refuse(id []byte, code int64, message string) error {
+	return b.answer(id, &mcp.Error{Code: code, Message: message})
+}
+
+// answer ends a request with an error. Notifications have no id, and nobody waits for an answer to them.
+func (b *bridge) answer(id []byte, e *mcp.Error) error {
 	if id == nil {
 		return nil
 	}
-	return b.write(mcp.AppendError(nil, id, &mcp.Error{Code: code, Message: message}))
+	return b.write(mcp.AppendError(nil, id, e))
 }
 
 // write puts one message on one line.

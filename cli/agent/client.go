@@ -19,6 +19,9 @@ import (
 // maxBody bounds one answer.
 const maxBody = 64 << 20
 
+// errNoAnswer is a stream that ended too early.
+var errNoAnswer = errors.New("the stream ended before the answer")
+
 // Client reaches one gateway.
 type Client struct {
 	// URL is the gateway's MCP endpoint.
@@ -106,7 +109,7 @@ func (c *Client) exchange(ctx context.Context, body []byte) ([]byte, error) {
 		return nil
 	})
 	if err == nil && last == nil {
-		err = errors.New("the stream ended before the answer")
+		err = errNoAnswer
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading answer of %s: %w", c.URL, err)

@@ -31,6 +31,12 @@ func messages(resp *http.Response, visit func([]byte) error) error {
 	return visit(all)
 }
 
+// isJSON says whether an answer claims to hold one JSON value, with whatever parameters beside it.
+func isJSON(resp *http.Response) bool {
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
+}
+
 // events visits the data of each event of a stream (HTML Living Standard §9.2.6). Comments and other fields do not count.
 func events(r io.Reader, visit func([]byte) error) error {
 	lines := bufio.NewReader(r)

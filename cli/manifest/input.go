@@ -80,7 +80,7 @@ func expand(path string) ([]string, error) {
 	// A folder without manifests is a typing error far more often than the wish for an empty configuration, and under
 	// `gwctl up` it would delete everything.
 	if len(files) == 0 || len(files) > maxFiles {
-		return nil, fmt.Errorf("reading folder %s: %d manifests (*.yaml, *.yml, *.json), want 1 to %d", path, len(files), maxFiles)
+		return nil, Problems{{File: path, Message: fmt.Sprintf("the folder holds %d manifests (*.yaml, *.yml, *.json), want 1 to %d", len(files), maxFiles)}}
 	}
 	return files, nil
 }

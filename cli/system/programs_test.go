@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -89,7 +90,7 @@ func (p *program) stop(t *testing.T, name string) {
 		t.Errorf("%s did not end within 30 s of SIGTERM", name)
 		p.kill()
 	}
-	if bytes.Contains([]byte(p.out.String()), []byte("DATA RACE")) {
+	if strings.Contains(p.out.String(), "DATA RACE") {
 		t.Errorf("%s has a data race", name)
 	}
 	if t.Failed() {

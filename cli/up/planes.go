@@ -19,6 +19,10 @@ import (
 // proxyID is what the one proxy calls itself.
 const proxyID = "up"
 
+// MaxAnswer bounds one answer of the control plane, in bytes: a configuration of many servers is larger than the 4 MiB that
+// gRPC allows by itself.
+const MaxAnswer = 64 << 20
+
 // planes are both planes of this process. They meet over TCP, as they do anywhere else.
 type planes struct {
 	control *controlplane.Server
@@ -49,7 +53,8 @@ func bind(c Config) (_ *planes, err error) {
 	if err != nil {
 		return p, fmt.Errorf("starting gateway: %w", err)
 	}
-	p.conn, err = grpc.NewClient("passthrough:///"+p.control.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	p.conn, err = grpc.NewClient("passthrough:///"+p.control.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxAnswer)))
 	return p, err
 }
 

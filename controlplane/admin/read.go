@@ -122,9 +122,5 @@ func (s *Service) load(ctx context.Context, n int64) (*store.Revision, error) {
 	if n < 0 {
 		return nil, &requestError{field: "revision", message: "is negative"}
 	}
-	r, err := s.store.Load(ctx, n)
-	if err != nil {
-		return nil, fmt.Errorf("loading revision %d: %w", n, err)
-	}
-	return r, nil
+	return s.store.Load(ctx, n) // its errors name the revision already
 }

@@ -51,7 +51,11 @@ func table() []struct {
 		{store.ErrNotFound, codes.NotFound},
 		{store.ErrPruned, codes.OutOfRange},
 		{store.ErrCorrupt, codes.DataLoss},
+		{store.ErrFull, codes.ResourceExhausted},
+		// Trying again later may help with these: a control plane that restarts ends all three.
 		{store.ErrInUse, codes.Unavailable},
+		{store.ErrInDoubt, codes.Unavailable},
+		{store.ErrClosed, codes.Unavailable},
 		{config.ErrExists, codes.AlreadyExists},
 		{context.Canceled, codes.Canceled},
 		{context.DeadlineExceeded, codes.DeadlineExceeded},

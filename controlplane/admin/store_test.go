@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -113,5 +114,32 @@ func TestAnApplyWhoseCallerHasGoneCommitsNothing(t *testing.T) {
 	res, err := s.Get(t.Context(), &gatehousev1.GetRequest{})
 	if err != nil || res.GetRevision() != 0 {
 		t.Errorf("Get = %v, %v, want revision 0", res, err)
+	}
+}
+
+// refusing is a real store that takes no commit any more.
+type refusing struct {
+	store.Store
+	err error
+}
+
+func (r refusing) Commit(context.Context, int64, *store.Revision) error { return r.err }
+
+func TestAStoreThatTakesNoCommitSaysWhetherToTryAgain(t *testing.T) {
+	for err, want := range map[error]codes.Code{
+		store.ErrFull: codes.ResourceExhausted, store.ErrInDoubt: codes.Unavailable, store.ErrClosed: codes.Unavailable,
+	} {
+		s := over(t, bolt.Config{}, func(s store.Store) store.Store { return refusing{s, err} })
+		_, got := s.Apply(t.Context(), put("a"))
+		wantCode(t, "Apply on a store with: "+err.Error(), got, want)
+	}
+}
+
+func TestAMissingRevisionIsNamedOnce(t *testing.T) {
+	s := over(t, bolt.Config{}, func(s store.Store) store.Store { return s })
+	_, err := s.Rollback(t.Context(), &gatehousev1.RollbackRequest{Revision: 9})
+	wantCode(t, "Rollback", err, codes.NotFound)
+	if got := strings.Count(err.Error(), "revision 9"); got != 1 {
+		t.Errorf("Rollback = %v, which names the revision %d times, want once", err, got)
 	}
 }

@@ -49,6 +49,15 @@ func TestAccessSaysWhoGainsAndLoses(t *testing.T) {
 		{"a server by glob, only if it is there", with(), with(policy("a", "allow w*", "allow x*")), nil, "a web/* +"},
 		{"a rule under a glob key", with(policy("a", "allow *")), with(policy("a", "allow *", "deny *: drop")), nil, "a db/drop -, a web/drop -"},
 		{"by agent, server, tool", with(policy("b", "allow db")), with(policy("b"), policy("a", "allow *")), nil, "a db/* +, a web/* +, b db/* -"},
+		{"another policy's name under a glob of this one", with(policy("a"), policy("b", "allow db: query")),
+			with(policy("a", "allow db", "allow db: q*"), policy("b", "allow db: query")), nil, "a db/q* +, a db/query +"},
+		{"a name that only the other side's policy has", with(policy("a", "allow db", "allow db: q*"), policy("b", "allow db: query")),
+			with(policy("a", "allow db", "allow db: r*")), known, "a db/query -"},
+		{"a name from elsewhere, where a glob takes it", with(policy("a"), policy("b", "allow web: list_c")),
+			with(policy("a", "allow db", "allow db: list_*"), policy("b", "allow web: list_c")), known, "a db/list_a +, a db/list_b +, a db/list_c +"},
+		{"a name from elsewhere is one of the rest", with(policy("b", "allow web: list_c")),
+			with(policy("a", "allow db"), policy("b", "allow web: list_c")), nil, "a db/* +"},
+		{"a server that only another policy names", with(policy("b", "allow mail")), with(policy("a", "allow m*"), policy("b", "allow mail")), nil, "a mail/* +"},
 		{"without any configuration before", nil, with(policy("a", "allow db")), nil, "a db/* +"},
 	}
 	for _, tt := range tests {

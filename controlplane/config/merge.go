@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -55,7 +57,7 @@ func (m *merge) read(req *gatehousev1.ApplyRequest) error {
 		case req.GetCreate() && m.base[ref] != nil:
 			return fmt.Errorf("creating %s: %w", ref, ErrExists)
 		default:
-			m.put[ref] = clone(o, req.GetOwner())
+			m.put[ref] = m.copied(o, ref, req.GetOwner())
 		}
 	}
 	for _, ref := range req.GetDelete() {
@@ -64,6 +66,17 @@ func (m *merge) read(req *gatehousev1.ApplyRequest) error {
 		}
 	}
 	return bad.orNil()
+}
+
+// copied is an object as it will be stored. One that somebody applies by hand just as it stands stays with its owner:
+// what `get` prints can be applied again, and nothing changes by it.
+func (m *merge) copied(o *gatehousev1.Object, ref, owner string) *gatehousev1.Object {
+	if there := m.base[ref]; owner == "" && there.GetOwner() != "" {
+		if same := clone(o, there.GetOwner()); proto.Equal(same, there) {
+			return same
+		}
+	}
+	return clone(o, owner)
 }
 
 // remove takes in one reference to delete.

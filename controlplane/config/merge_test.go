@@ -63,6 +63,18 @@ func TestPruneOwnedTakesTheOwnersObjectsOnly(t *testing.T) {
 	}
 }
 
+func TestWhatIsAppliedAgainAsItIsStaysWithItsOwner(t *testing.T) {
+	base := configOf(owned("up", server("a")))
+	next, changes, err := config.Merge(base, &gatehousev1.ApplyRequest{Put: []*gatehousev1.Object{server("a")}})
+	if err != nil || len(changes) != 0 || !proto.Equal(next, base) {
+		t.Errorf("Merge of the same by hand = %v, %v, %v, want no change", next, changes, err)
+	}
+	next, _, err = config.Merge(base, &gatehousev1.ApplyRequest{Put: []*gatehousev1.Object{serverOf("a", stdio("false"))}})
+	if err != nil || next.GetObjects()[0].GetOwner() != "" {
+		t.Errorf("Merge of another one by hand = %v, %v, want it to be nobody's", next, err)
+	}
+}
+
 func TestMergeRefusesWholeRequests(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -41,6 +41,15 @@ func Resolve(rec *gatehousev1.Revision, c *gatehousev1.Config, id Identity) (*ga
 	return s, nil
 }
 
-// requiredFeatures returns what a proxy must understand to serve c. So far every build understands everything; a field
-// that a proxy must not ignore adds a name here and in table.Features.
-func requiredFeatures(*gatehousev1.Config) []string { return nil }
+// requiredFeatures returns what a proxy must understand to serve c: a name for each field in use that an older one would
+// pass over in silence, with agents getting more than they may.
+func requiredFeatures(c *gatehousev1.Config) []string {
+	for _, o := range c.GetObjects() {
+		switch o.GetServer().GetSession() {
+		case gatehousev1.SessionMode_SESSION_MODE_UNSPECIFIED, gatehousev1.SessionMode_SESSION_MODE_SHARED:
+		default:
+			return []string{table.FeatureSessionModes}
+		}
+	}
+	return nil
+}

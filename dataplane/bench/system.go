@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -110,7 +111,9 @@ spec: {allow: {servers: ["*"], tools: {http: [echo, "e*"], stdio: [echo]}}, deny
 	if err != nil {
 		return err
 	}
-	var made struct{ Key string }
+	var made struct {
+		Key string `json:"key"`
+	}
 	if err := json.Unmarshal(out, &made); err != nil {
 		return fmt.Errorf("reading the key: %w", err)
 	}
@@ -138,9 +141,9 @@ func (s *system) stop() {
 	if s.stdio != nil {
 		s.stdio.close()
 	}
-	for i := len(s.procs) - 1; i >= 0; i-- {
-		_ = s.procs[i].Process.Signal(syscall.SIGTERM)
-		_ = s.procs[i].Wait() // ended by our signal: the error says so
+	for _, p := range slices.Backward(s.procs) {
+		_ = p.Process.Signal(syscall.SIGTERM)
+		_ = p.Wait() // ended by our signal: the error says so
 	}
 	_ = os.RemoveAll(s.dir)
 }

@@ -30,7 +30,7 @@ func (f *Follower) take(s *gatehousev1.Snapshot) error {
 	if err := f.mayFollow(s.GetPosition(), serving); err != nil {
 		return err
 	}
-	t, err := table.Build(s)
+	t, err := table.BuildWith(s, f.features())
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,8 @@ type Config struct {
 	Live Live
 	// Pool prepares upstreams before a table serves and releases those of the one before.
 	Pool Pool
+	// Features are what the proxy understands; nil means all that this build does.
+	Features []string
 	// Status returns the state of each upstream, sorted by name, and does not wait; nil reports none.
 	Status func() []*gatehousev1.ServerStatus
 	// Logger takes what the follower has to say; nil discards it.
@@ -151,9 +153,16 @@ func (f *Follower) Start() error {
 	return nil
 }
 
+func (f *Follower) features() []string {
+	if f.config.Features == nil {
+		return table.Features()
+	}
+	return f.config.Features
+}
+
 // resume serves a snapshot from disk.
 func (f *Follower) resume(s *gatehousev1.Snapshot) error {
-	t, err := table.Build(s)
+	t, err := table.BuildWith(s, f.features())
 	if err != nil {
 		return err
 	}

@@ -120,6 +120,22 @@ func TestStateFollowsTheStream(t *testing.T) {
 	eventually(t, "the end of the stream is noted", func() bool { return !p.State().Connected })
 }
 
+// An idle proxy has nothing new to report, and must not look as if it had gone.
+func TestEveryHeartbeatIsAnswered(t *testing.T) {
+	c := listen(t, "127.0.0.1:0")
+	p := newProxy(t, c.addr, t.TempDir())
+	p.run(t)
+	s := c.welcome(t, nil)
+	report := func(m *gatehousev1.FollowRequest) bool { return m.GetReport() != nil }
+	first := s.expect("a report after the welcome", report)
+	for range 3 {
+		s.send(&gatehousev1.FollowResponse{Message: &gatehousev1.FollowResponse_Heartbeat{Heartbeat: &gatehousev1.Heartbeat{}}})
+		if again := s.expect("a report after a heartbeat", report); !proto.Equal(again, first) {
+			t.Errorf("report = %v, want the same as before: %v", again, first)
+		}
+	}
+}
+
 func TestFollowerComesBackToARestartedControlPlane(t *testing.T) {
 	c := listen(t, "127.0.0.1:0")
 	p := newProxy(t, c.addr, t.TempDir())

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -155,7 +154,7 @@ func (s *session) hello() error {
 		Labels:   s.config.Labels,
 		Version:  s.config.Version,
 		Serving:  s.State().Position,
-		Features: table.Features(),
+		Features: s.features(),
 	}}})
 }
 
@@ -172,6 +171,8 @@ func (s *session) hear(m *gatehousev1.FollowResponse) error {
 		return s.answer(m.Snapshot)
 	case *gatehousev1.FollowResponse_Heartbeat:
 		s.note(func(st *State) { st.Target = m.Heartbeat.GetTarget() })
+		s.reported = nil // a proxy with nothing to report is heard all the same
+		return s.report()
 	case *gatehousev1.FollowResponse_Drain:
 		within := min(m.Drain.GetWithin().AsDuration(), longestDrain)
 		s.leave = time.After(upTo(within))

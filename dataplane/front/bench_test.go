@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/front"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
@@ -36,6 +37,11 @@ func (s *sink) Header() http.Header { return s.header }
 func (s *sink) WriteHeader(int) {}
 
 func (s *sink) Write(p []byte) (int, error) { s.n += len(p); return len(p), nil }
+
+// A connection takes deadlines; what they cost there is the runtime's.
+func (*sink) SetReadDeadline(time.Time) error { return nil }
+
+func (*sink) SetWriteDeadline(time.Time) error { return nil }
 
 func BenchmarkToolsCall(b *testing.B) {
 	call := []byte(`{"jsonrpc":"2.0","id":12,"method":"tools/call","params":{"name":"execute_tool","arguments":{"server":"s","tool":"echo","args":{"message":"hello"}}}}`)

@@ -54,7 +54,7 @@ func (c *control) answer(ctx context.Context, x *exchange) (*mcp.Reply, error) {
 	}
 	m, err := mcp.ScanMessage(text)
 	if err != nil {
-		return nil, fmt.Errorf("reading answer to %s: %v", x.msg.Method, err) // %w would pass for a fault of the agent's message
+		return nil, fmt.Errorf("reading answer to %s: %v", x.msg.Method, err) //nolint:errorlint // %w would pass for a fault of the agent's message
 	}
 	if m.Error == nil {
 		return &mcp.Reply{Result: m.Result}, nil

@@ -23,10 +23,10 @@ func pathServer(path string) (string, bool) {
 // events; without it, the answer is as plain as any.
 func (h *Handler) direct(ctx context.Context, w http.ResponseWriter, r *http.Request, x *exchange) {
 	e := &events{h: h, w: w, session: x.call.Session, silent: !accepts(r.Header, "text/event-stream")}
-	defer e.end()
+	defer e.close()
 	if x.msg.Method == "subscriptions/listen" {
 		var done func()
-		ctx, done = h.keepAlive(ctx, e, x.call.Session)
+		ctx, done = h.keepAlive(ctx, e, x)
 		defer done()
 	}
 	reply, err := h.serveDirect(ctx, x, e)

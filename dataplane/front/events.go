@@ -4,13 +4,9 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
-
-// patience is how long an agent may leave an event unread before its stream is given up.
-const patience = 30 * time.Second
 
 // events is the answer to one request as a stream of events, which begins with the first one. It implements mcp.Stream.
 type events struct {
@@ -71,16 +67,6 @@ func (e *events) close() (begun bool) {
 	return e.begun
 }
 
-// end ends the stream, and takes back the deadline that the connection would keep for its next answer.
-func (e *events) end() {
-	if !e.close() {
-		return
-	}
-	if err := http.NewResponseController(e.w).SetWriteDeadline(time.Time{}); err != nil {
-		e.h.log.Debug("stream without deadline", "error", err)
-	}
-}
-
 // send sends the answer.
 func (e *events) send(message []byte) {
 	e.mu.Lock()
@@ -118,13 +104,9 @@ func (e *events) sendLocked(message []byte) bool {
 	return e.writeLocked(e.buf)
 }
 
-// writeLocked writes text at once. The deadline of the server for a whole answer, if it has one, is not meant for streams.
+// writeLocked writes text at once.
 func (e *events) writeLocked(text []byte) bool {
-	c := http.NewResponseController(e.w)
-	if err := c.SetWriteDeadline(time.Now().Add(patience)); err != nil {
-		e.h.log.Debug("stream without deadline", "error", err)
-	}
-	return e.h.write(e.w, text) && c.Flush() == nil
+	return e.h.write(e.w, text) && http.NewResponseController(e.w).Flush() == nil
 }
 
 // beginEvents sets the headers of a stream of events; nothing on the way may hold it back.

@@ -79,6 +79,9 @@ type Config struct {
 	MaxBody int64
 	// PingEvery is how often an idle event stream gets a comment, so that nothing on the way cuts it; 0 means 25 s.
 	PingEvery time.Duration
+	// Patience is how long an HTTP agent may take to send a body, and half of how long to take each part of an answer; 0 means
+	// 30 s. How long a tool takes does not count.
+	Patience time.Duration
 	// Parallel bounds the requests served at the same time on stdio; 0 means 64. While so many run, nothing more is read,
 	// so that an agent that does not wait for answers slows itself and not the process.
 	Parallel int
@@ -89,6 +92,8 @@ type Config struct {
 func (c *Config) maxBody() int64 { return cmp.Or(c.MaxBody, 16<<20) }
 
 func (c *Config) pingEvery() time.Duration { return cmp.Or(c.PingEvery, 25*time.Second) }
+
+func (c *Config) patience() time.Duration { return cmp.Or(c.Patience, 30*time.Second) }
 
 func (c *Config) parallel() int { return cmp.Or(c.Parallel, 64) }
 

@@ -19,6 +19,7 @@ const endpoint = "/mcp"
 // legacy era has, streams and sessions. Every answer but a stream is JSON, also those to requests that look for something
 // else, such as the metadata of a login: clients show the message to a person.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.arrive(w, r)
 	if !h.welcome(r) {
 		h.refuse(w, http.StatusForbidden, "requests from other origins or to other host names are not served here")
 		return
@@ -60,11 +61,12 @@ func (h *Handler) welcome(r *http.Request) bool {
 	}
 	// On loopback only this machine can be meant. Elsewhere the names that lead here are not ours to know.
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return !ok || !local.IP.IsLoopback() || isLoopback(r.Host)
+	return !ok || !local.IP.IsLoopback() || IsLoopback(r.Host)
 }
 
-// isLoopback says whether a host, with or without a port, is this machine to itself.
-func isLoopback(host string) bool {
+// IsLoopback says whether a host of an HTTP request, with or without a port, is a name that a machine has for itself. A
+// name that only resolves to one is not: whoever owns it can change that.
+func IsLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

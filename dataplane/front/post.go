@@ -73,6 +73,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, x *exchange) 
 	}
 	err := x.readAll(http.MaxBytesReader(w, r.Body, h.conf.maxBody()), r.ContentLength)
 	if err == nil {
+		h.arrived(w)
 		return true
 	}
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {

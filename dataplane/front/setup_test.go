@@ -101,6 +101,8 @@ func (g *tools) CallTool(ctx context.Context, c *gateway.Call) (*mcp.Reply, erro
 		return &mcp.Reply{Result: []byte(oddResult)}, nil
 	case "big":
 		return &mcp.Reply{Result: []byte(bigResult())}, nil
+	case "huge": // more than the buffers of a connection hold
+		return &mcp.Reply{Result: []byte(`{"content":"` + strings.Repeat("x", 32<<20) + `"}`)}, nil
 	case "tall":
 		return &mcp.Reply{Result: []byte(tallResult())}, nil
 	case "wait":

@@ -128,7 +128,7 @@ func (p *pipe) run(ctx context.Context, lines <-chan line) error {
 			return context.Cause(ctx)
 		case l := <-lines:
 			switch {
-			case l.err == io.EOF:
+			case errors.Is(l.err, io.EOF):
 				return nil
 			case errors.Is(l.err, errLongLine):
 				p.fail(nil, &mcp.Error{Code: mcp.CodeInvalidRequest, Message: l.err.Error()})

@@ -48,14 +48,14 @@ func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request, server stri
 
 // stream keeps the event stream of a legacy session open. The gateway's own tools never change, so nothing is sent on it
 // but comments; many clients want it all the same. On that of a single server comes what changes there. It ends with the
-// agent, the session, or the process.
+// agent, its key, the session, or the process.
 func (h *Handler) stream(w http.ResponseWriter, r *http.Request, x *exchange) {
 	e := &events{h: h, w: w}
-	defer e.end()
+	defer e.close()
 	if !e.begin() {
 		return
 	}
-	ctx, done := h.keepAlive(r.Context(), e, x.call.Session)
+	ctx, done := h.keepAlive(r.Context(), e, x)
 	defer done()
 	if x.direct != nil {
 		h.changes(ctx, x, e)
@@ -97,12 +97,21 @@ func until(ctx context.Context, closed <-chan struct{}) (_ context.Context, done
 	return ctx, func() { cancel(); waiting.Wait() }
 }
 
+// mayListen says whether a stream may go on: its session has not ended, and its key is still good.
+func (h *Handler) mayListen(x *exchange) bool {
+	if h.sessions.hasEnded(x.call.Session) {
+		return false
+	}
+	_, err := h.conf.Auth.Authenticate(x.call.Authorization)
+	return err == nil
+}
+
 // errDrained is why streams end when the process does.
 var errDrained = errors.New("the gateway is going down")
 
 // keepAlive writes comments on a stream that has begun, so that nothing on the way cuts it, and cancels the context that
-// it returns when the gateway drains, or the agent or its session is gone. done ends it.
-func (h *Handler) keepAlive(ctx context.Context, e *events, session string) (_ context.Context, done func()) {
+// it returns when the gateway drains, or the agent, its key or its session is gone. done ends it.
+func (h *Handler) keepAlive(ctx context.Context, e *events, x *exchange) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var pinging sync.WaitGroup
 	pinging.Go(func() {
@@ -111,7 +120,7 @@ func (h *Handler) keepAlive(ctx context.Context, e *events, session string) (_ c
 		for {
 			select {
 			case <-tick.C:
-				if !e.ping() || h.sessions.hasEnded(session) {
+				if !e.ping() || !h.mayListen(x) {
 					cancel(context.Canceled)
 					return
 				}

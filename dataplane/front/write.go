@@ -3,6 +3,7 @@ package front
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
@@ -35,11 +36,19 @@ func (h *Handler) writeError(w http.ResponseWriter, status int, id []byte, e *mc
 	h.write(w, mcp.AppendError(nil, id, e))
 }
 
-// write says whether the text got away. Where it did not, the agent is gone, and there is nobody to tell but the log.
+// write says whether the text got away. Where it did not, the agent is gone, or takes nothing: until it is written, an
+// answer holds its call's table and with it the upstreams of that table. There is nobody to tell but the log.
 func (h *Handler) write(w http.ResponseWriter, text []byte) bool {
-	if _, err := w.Write(text); err != nil {
-		h.log.Debug("answer not delivered", "error", err)
-		return false
+	c := http.NewResponseController(w)
+	for len(text) > 0 {
+		// Twice: what we answer before a body is read, the HTTP server sends after it.
+		h.bounded(c.SetWriteDeadline(time.Now().Add(2 * h.conf.patience())))
+		n, err := w.Write(text[:min(len(text), piece)]) //nolint:gosec // the type is application/json, never a page
+		if err != nil {
+			h.log.Debug("answer not delivered", "error", err)
+			return false
+		}
+		text = text[n:]
 	}
 	return true
 }

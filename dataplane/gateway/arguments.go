@@ -22,7 +22,7 @@ var (
 // tool does not have is refused: a misspelt one would otherwise be ignored.
 func (f *flight) pick(names []string) (values [][]byte, err error) {
 	values = f.picked[:len(names)] // in the flight, which is on the heap anyhow
-	if f.call.Args == nil {
+	if f.call.Args == nil || string(f.call.Args) == "null" {
 		return values, nil
 	}
 	other, err := mcp.Pick(f.call.Args, names, values)

@@ -115,3 +115,11 @@ func TestStatusTellsOfTheSnapshotAndTheAgentsServers(t *testing.T) {
 		t.Errorf("error = %+v, want INVALID_AGENT_ID: status is for agents that are known", got)
 	}
 }
+
+// Some clients write null where they have no arguments.
+func TestNullArgumentsAreNone(t *testing.T) {
+	w := build(t, gateway.Config{}, settings(false, "researcher"), policy("researcher", nil, nil, nil))
+	if r := w.call(gateway.ListServers, `null`); r.IsError {
+		t.Errorf("result = %s, want the servers", r.raw)
+	}
+}

@@ -371,6 +371,23 @@ func TestCloseSaysWhatIsLost(t *testing.T) {
 	})
 }
 
+// A pipe that nobody reads takes a write and never ends it. The process must end all the same.
+func TestCloseGivesUpOnAWriteThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{passes: make(chan struct{})}
+		l := open(t, record.Config{Path: "-", Stdout: d})
+		l.Append(entry())
+		synctest.Wait()
+		if err := l.Reopen(); err != nil { // on SIGHUP, which must not wait either
+			t.Errorf("Reopen = %v, want nil", err)
+		}
+		if err := l.Close(); err == nil || !strings.Contains(err.Error(), "does not end") {
+			t.Errorf("Close = %v, want one that says that a write does not end", err)
+		}
+		close(d.passes) // lets the writer go
+	})
+}
+
 func TestOutcomesHoldEveryCode(t *testing.T) {
 	all := record.Outcomes()
 	for _, code := range []mcp.Code{

@@ -27,11 +27,11 @@ func (l *Log) write() {
 	}
 }
 
-// idle waits for something to write, and says whether Close has been called.
+// idle waits for something to write and lets more gather, and says whether Close has been called.
 func (l *Log) idle() (closing bool) {
 	select {
 	case <-l.wake:
-		return false
+		return !l.wait(l.config.gather())
 	case <-l.quit:
 		return true
 	}
@@ -84,8 +84,11 @@ func (l *Log) emit(b []byte) (int, error) {
 }
 
 // pause waits before the next try; false says that there is none, because Close has been called.
-func (l *Log) pause() bool {
-	timer := time.NewTimer(l.config.retryDelay())
+func (l *Log) pause() bool { return l.wait(l.config.retryDelay()) }
+
+// wait lets d go by; false says that Close has been called meanwhile.
+func (l *Log) wait(d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -86,7 +86,7 @@ func New(key []byte) *Sealer {
 // Seal makes a token for a new session: 68 characters of the URL-safe base64 alphabet. Version is a protocol version in
 // the form of a date; another text is kept as the empty one.
 func (s *Sealer) Seal(version, principal string, now time.Time) string {
-	g := s.pool.Get().(*signer)
+	g := s.pool.Get().(*signer) //nolint:forcetypeassert // its New makes nothing else
 	defer s.pool.Put(g)
 	t := g.token[:]
 	rand.Read(t[:idBytes]) // never returns an error: it ends the process where there is no randomness
@@ -104,7 +104,7 @@ func (s *Sealer) Open(token string) (Session, error) {
 	if len(token) != tokenChars {
 		return Session{}, ErrSeal
 	}
-	g := s.pool.Get().(*signer)
+	g := s.pool.Get().(*signer) //nolint:forcetypeassert // its New makes nothing else
 	defer s.pool.Put(g)
 	t := g.token[:]
 	// Decode skips line breaks, so a token with one would come out short.

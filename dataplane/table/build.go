@@ -24,13 +24,20 @@ var (
 	ErrDigest = errors.New("the content does not have the digest of its position")
 )
 
-// Features returns what this build understands beyond the first version of snapshots, sorted; a proxy says so in hello.
-func Features() []string { return []string{} }
+// FeatureSessionModes is required where a server's session mode is not shared: a proxy that took no notice of the mode
+// would let agents share what must be kept apart.
+const FeatureSessionModes = "session-modes"
 
-// Build makes a table of a snapshot, or refuses it whole. Features come first: a build that lacks one must not guess at
-// the content.
-func Build(s *gatehousev1.Snapshot) (*Table, error) {
-	if missing := missingFeatures(s.GetRequiredFeatures()); len(missing) > 0 {
+// Features returns what this build understands beyond the first version of snapshots, sorted; a proxy says so in hello.
+func Features() []string { return []string{FeatureSessionModes} }
+
+// Build makes a table of a snapshot, or refuses it whole.
+func Build(s *gatehousev1.Snapshot) (*Table, error) { return BuildWith(s, Features()) }
+
+// BuildWith is Build by a proxy that understands just these features. They come first: one that lacks any must not guess
+// at the content.
+func BuildWith(s *gatehousev1.Snapshot, features []string) (*Table, error) {
+	if missing := missingFeatures(s.GetRequiredFeatures(), features); len(missing) > 0 {
 		return nil, fmt.Errorf("%w: %s", ErrFeature, strings.Join(missing, ", "))
 	}
 	if sum := sha256.Sum256(s.GetContent()); !bytes.Equal(sum[:], s.GetPosition().GetDigest()) {
@@ -57,8 +64,7 @@ func checkContent(pos *gatehousev1.Position, c *gatehousev1.SnapshotContent) err
 	return nil
 }
 
-// missingFeatures returns those of required that Features does not list.
-func missingFeatures(required []string) []string {
-	known := Features()
+// missingFeatures returns those of required that are not known.
+func missingFeatures(required, known []string) []string {
 	return slices.DeleteFunc(slices.Clone(required), func(f string) bool { return slices.Contains(known, f) })
 }
