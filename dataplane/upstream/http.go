@@ -224,46 +224,6 @@ func (c *httpConn) await(in *eventReader, x *exchange) (*mcp.Reply, error) {
 	}
 }
 
-// overhear deals with what a server says on the stream of a call: it is for that call's agent.
-func (c *httpConn) overhear(t *talk, msg mcp.Message) {
-	if t == nil {
-		c.answerOrNotice(msg)
-		return
-	}
-	if msg.Kind == mcp.Request && !mayAsk([]*talk{t}, msg) {
-		c.answerOrNotice(msg)
-		return
-	}
-	if msg.Kind == mcp.Notification {
-		noticed(msg.Method, c.hooks)
-	}
-	t.take(remark{msg: ownCopy(msg)})
-}
-
-// hear deals with what a server says on its own: it is for those who listen, and what it asks for the agent whose session
-// it is.
-func (c *httpConn) hear(msg mcp.Message) {
-	to := c.talks.pick(msg, func() bool { return false })
-	if msg.Kind == mcp.Request && mayAsk(to, msg) {
-		share(to, msg)
-		return
-	}
-	c.answerOrNotice(msg)
-	if msg.Kind == mcp.Notification {
-		share(to, msg)
-	}
-}
-
-// answerOrNotice deals with what concerns us alone.
-func (c *httpConn) answerOrNotice(msg mcp.Message) {
-	switch msg.Kind {
-	case mcp.Request:
-		c.postBeside(appendServerReply(nil, msg))
-	case mcp.Notification:
-		noticed(msg.Method, c.hooks)
-	}
-}
-
 // drain reads a stream to its end, which mostly is there already, so that the TCP connection can be used again.
 func (c *httpConn) drain(body io.ReadCloser) {
 	// One short wait for each connection is enough to learn what kind of server it is.
@@ -307,47 +267,6 @@ func (c *httpConn) open(ctx context.Context, lastID string) (io.ReadCloser, erro
 		return nil, &statusError{resp.StatusCode}
 	}
 	return resp.Body, nil
-}
-
-// attend takes a listener in; end takes it out.
-func (c *httpConn) attend(ctx context.Context, call *mcp.Call) (end func()) {
-	return c.talks.attend(c.converse(ctx, 0, call))
-}
-
-// listen keeps the stream open on which a legacy server says what belongs to no request, until ctx ends. Servers need not
-// offer it.
-func (c *httpConn) listen(ctx context.Context) {
-	pause, lastID := newPause(), ""
-	for ctx.Err() == nil {
-		body, err := c.open(ctx, lastID)
-		if status, ok := errors.AsType[*statusError](err); ok && status.status < 500 {
-			return // it is not offered: 405, mostly
-		}
-		if began := time.Now(); err == nil {
-			lastID = c.hearAll(body)
-			if time.Since(began) > steadyTime { // a server that ends streams at once is not asked again at once
-				pause.Reset()
-			}
-		}
-		sleep(ctx, pause.NextBackOff())
-	}
-}
-
-// hearAll reads a stream to its end and returns its last event's id.
-func (c *httpConn) hearAll(body io.ReadCloser) string {
-	defer body.Close()
-	in := newEventReader(body, c.mem, c.cfg.MaxMessageBytes)
-	defer in.close()
-	for {
-		ev, err := in.next()
-		if err != nil {
-			return in.lastID
-		}
-		if msg, err := mcp.ScanMessage(ev.data.b); err == nil {
-			c.hear(msg)
-		}
-		ev.data.free()
-	}
 }
 
 // sleep says whether d has passed before ctx ended.

@@ -177,6 +177,36 @@ func TestServerMayWithdrawWhatItAsked(t *testing.T) {
 	}
 }
 
+func TestCancelledCallEndsWhatItsServerAsked(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	ctx, cancel := context.WithCancel(soon(t))
+	a := &agent{answer: func(ctx context.Context, _, _ string) (*mcp.Reply, error) {
+		cancel() // the agent is asked, and gives the call up instead
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	c := tool("ask")
+	c.Stream, c.Client, c.Session = a, willing(), "s1"
+	if _, err := u.Call(ctx, c); !errors.Is(err, context.Canceled) {
+		t.Errorf("Call = %v, want context canceled", err)
+	}
+	if got := mustCall(t, u, &mcp.Call{Method: "tools/call", Params: []byte(`{"name":"empty"}`), Client: willing(), Session: "s1"}); got != "{}" {
+		t.Errorf("the session's next call = %s, want {}", got)
+	}
+}
+
+func TestAgentsErrorGoesBackToTheServer(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	a := &agent{answer: func(context.Context, string, string) (*mcp.Reply, error) {
+		return &mcp.Reply{Error: &mcp.Error{Code: -1, Message: "User rejected sampling request"}}, nil
+	}}
+	c := tool("ask")
+	c.Stream, c.Client, c.Session = a, willing(), "s1"
+	if got := mustCall(t, u, c); !strings.Contains(got, "User rejected sampling request") {
+		t.Errorf("the server got %s, want the agent's error", got)
+	}
+}
+
 func TestHelloIsWhatTheServerSaid(t *testing.T) {
 	for kind, want := range map[string]mcp.Era{"legacy": mcp.Legacy, "modern": mcp.Modern} {
 		u := one(t, upstream.Config{}, child(kind))
