@@ -86,6 +86,11 @@ func (s *oldWeb) answer(q request) string {
 		return result(fmt.Sprintf(`{"tools":[{"name":"stream%d"}]}`, s.streams))
 	case q.Method != "tools/call" || p.Name == "hang":
 		return ""
+	case p.Name == "sample":
+		s.mu.Lock()
+		s.events <- `{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{}}`
+		s.mu.Unlock()
+		return result("{}")
 	case p.Name == "ping":
 		return `{"jsonrpc":"2.0","id":"p","method":"ping"}`
 	}
@@ -160,6 +165,18 @@ func TestOlderTransportCancelsAndAnswers(t *testing.T) {
 	}
 	eventually(t, "the call was cancelled", func() bool { return w.saw("notifications/cancelled") })
 	eventually(t, "the ping was answered", func() bool { return w.saw("{}") })
+}
+
+func TestOlderTransportAsksTheAgent(t *testing.T) {
+	w := &oldWeb{place: "/post"}
+	u := oldUpstream(t, w)
+	a := &agent{answer: func(context.Context, string, string) (*mcp.Reply, error) {
+		return &mcp.Reply{Result: []byte(`{"sampled":true}`)}, nil
+	}}
+	c := tool("sample")
+	c.Stream, c.Client, c.Session = a, willing(), "s1"
+	mustCall(t, u, c)
+	eventually(t, "the agent's answer arrived", func() bool { return w.saw(`{"sampled":true}`) })
 }
 
 func TestPlaceOfAnotherOriginIsRefused(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
@@ -49,11 +50,11 @@ type talk struct {
 	over   chan struct{} // closed when nothing more is to be told
 	told   chan struct{} // closed when all has been told
 	tasks  sync.WaitGroup
+	deaf   atomic.Bool // the agent did not listen for too long
 
 	mu sync.Mutex // guards below
 	// asked :: raw id of a request of the server's → ends it
 	asked map[string]context.CancelCauseFunc
-	deaf  bool // the agent did not listen for too long
 }
 
 // newTalk begins to tell; finish ends it.
@@ -96,23 +97,20 @@ func (t *talk) take(r remark) {
 		return
 	default:
 	}
-	t.mu.Lock()
-	deaf := t.deaf
-	t.mu.Unlock()
-	if !deaf {
-		timer := time.NewTimer(listenTime)
-		defer timer.Stop()
-		select {
-		case t.said <- r:
-			return
-		case <-t.over:
-		case <-t.ctx.Done():
-		case <-timer.C:
-			t.mu.Lock()
-			t.deaf = true
-			t.mu.Unlock()
-			t.log.Warn("agent does not listen; what the server says during its call is dropped")
-		}
+	if t.deaf.Load() {
+		r.free()
+		return
+	}
+	timer := time.NewTimer(listenTime)
+	defer timer.Stop()
+	select {
+	case t.said <- r:
+		return
+	case <-t.over:
+	case <-t.ctx.Done():
+	case <-timer.C:
+		t.deaf.Store(true)
+		t.log.Warn("agent does not listen; what the server says during its call is dropped")
 	}
 	r.free()
 }
@@ -149,14 +147,20 @@ func (t *talk) tell() {
 		case r := <-t.said:
 			t.pass(r)
 		case <-t.over:
-			for {
-				select {
-				case r := <-t.said:
-					t.pass(r)
-				default:
-					return
-				}
-			}
+			t.tellRest()
+			return
+		}
+	}
+}
+
+// tellRest tells what was said before the end.
+func (t *talk) tellRest() {
+	for {
+		select {
+		case r := <-t.said:
+			t.pass(r)
+		default:
+			return
 		}
 	}
 }
