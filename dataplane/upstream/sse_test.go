@@ -25,6 +25,7 @@ type oldWeb struct {
 	streams int
 	events  chan string        // to the newest stream
 	cut     context.CancelFunc // ends the newest stream
+	asking  json.RawMessage    // the id of the call that waits for the agent's answer
 	seen    []string           // methods, and answers to our requests
 }
 
@@ -80,6 +81,8 @@ func (s *oldWeb) answer(q request) string {
 	json.Unmarshal(q.Params, &p)
 	result := func(r string) string { return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":%s}`, q.ID, r) }
 	switch {
+	case q.Method == "" && s.asking != nil: // the call goes on with the agent's answer
+		return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":%s}`, s.asking, q.Result)
 	case q.Method == "initialize":
 		return result(`{"protocolVersion":"2024-11-05","capabilities":{"tools":{"listChanged":true}}}`)
 	case q.Method == "tools/list":
@@ -88,9 +91,9 @@ func (s *oldWeb) answer(q request) string {
 		return ""
 	case p.Name == "sample":
 		s.mu.Lock()
-		s.events <- `{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{}}`
-		s.mu.Unlock()
-		return result("{}")
+		defer s.mu.Unlock()
+		s.asking = q.ID
+		return `{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{}}`
 	case p.Name == "ping":
 		return `{"jsonrpc":"2.0","id":"p","method":"ping"}`
 	}
@@ -175,8 +178,9 @@ func TestOlderTransportAsksTheAgent(t *testing.T) {
 	}}
 	c := tool("sample")
 	c.Stream, c.Client, c.Session = a, willing(), "s1"
-	mustCall(t, u, c)
-	eventually(t, "the agent's answer arrived", func() bool { return w.saw(`{"sampled":true}`) })
+	if got, want := mustCall(t, u, c), `{"sampled":true}`; got != want {
+		t.Errorf("the server got %s, want %s", got, want)
+	}
 }
 
 func TestPlaceOfAnotherOriginIsRefused(t *testing.T) {
