@@ -3,7 +3,7 @@ package record
 import "time"
 
 // keep is the size above which the writer gives a buffer back to the runtime instead of keeping it for the next lines.
-const keep = 1 << 20
+const keep = 4 << 20
 
 // write is the writer's goroutine. It ends when Close has been called and nothing is left, or the last try went wrong.
 func (l *Log) write() {
