@@ -19,7 +19,7 @@ type listing struct {
 	agent   string
 	server  string
 	names   map[string]bool // nil: all
-	pattern *string         // nil: all
+	pattern *policy.Pattern // nil: all
 	budget  int64           // tokens
 }
 
@@ -79,15 +79,18 @@ func (f *flight) readListing() (l listing, err error) {
 }
 
 // pattern reads a glob; nil is none, which differs from the empty one, which matches nothing.
-func pattern(raw []byte) (*string, error) {
+func pattern(raw []byte) (*policy.Pattern, error) {
 	if raw == nil {
 		return nil, nil
 	}
 	s, err := text("pattern", raw)
-	if err == nil && len(s) > maxPattern {
-		err = refuseArgument("pattern must be at most %d bytes long", maxPattern)
+	if err != nil {
+		return nil, err
 	}
-	return &s, err
+	if len(s) > maxPattern {
+		return nil, refuseArgument("pattern must be at most %d bytes long", maxPattern)
+	}
+	return policy.NewPattern(s), nil
 }
 
 // budget reads max_schema_tokens; no budget is one that nothing exceeds.
@@ -140,5 +143,5 @@ func (l *listing) wants(name string) bool {
 	if l.names != nil && !l.names[name] {
 		return false
 	}
-	return l.pattern == nil || policy.Match(*l.pattern, name)
+	return l.pattern == nil || l.pattern.Match(name)
 }

@@ -26,7 +26,7 @@ func TestGlobsAreFnmatch(t *testing.T) {
 		if err := json.Unmarshal(lines.Bytes(), &[]any{&pattern, &name, &want}); err != nil {
 			t.Fatal(err)
 		}
-		if got := policy.Match(pattern, name); got != want {
+		if got := policy.Match(pattern, name); got != want || policy.NewPattern(pattern).Match(name) != want {
 			t.Errorf("Match(%q, %q) = %t, want %t", pattern, name, got, want)
 		}
 	}
