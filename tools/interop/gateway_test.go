@@ -83,8 +83,13 @@ var rules = object{
 	"defaults": object{"deny_on_missing_agent": true},
 }
 
-// start runs the gateway in front of the servers and returns the URL of its MCP endpoint.
+// start runs the gateway with those rules in front of the servers and returns the URL of its MCP endpoint.
 func start(t *testing.T, servers object) string {
+	t.Helper()
+	return startWith(t, servers, rules)
+}
+
+func startWith(t *testing.T, servers, rules object) string {
 	t.Helper()
 	dir := t.TempDir()
 	writeJSON(t, filepath.Join(dir, ".mcp.json"), object{"mcpServers": servers})
@@ -114,6 +119,8 @@ func stop(t *testing.T, cmd *exec.Cmd, out *lockedBuffer) {
 		t.Logf("gateway:\n%s", out.String())
 	}
 }
+
+func dial(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, time.Second) }
 
 func waitReady(t *testing.T, url string, out *lockedBuffer) {
 	t.Helper()
