@@ -30,7 +30,7 @@ func (h *Handler) direct(ctx context.Context, w http.ResponseWriter, r *http.Req
 		defer done()
 	}
 	reply, err := h.serveDirect(ctx, x, e)
-	defer reply.Close()
+	defer reply.Close() //nolint:staticcheck // a nil reply may be closed
 	if err == nil && reply.Error == nil && x.era == mcp.Legacy {
 		h.remember(x)
 	}

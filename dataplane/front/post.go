@@ -127,7 +127,7 @@ func (h *Handler) request(w http.ResponseWriter, r *http.Request, x *exchange) {
 		return
 	}
 	reply, err := h.serve(ctx, x)
-	defer reply.Close()
+	defer reply.Close() //nolint:staticcheck // a nil reply may be closed
 	h.answer(ctx, w, r, x, reply, err)
 }
 

@@ -51,7 +51,7 @@ func isQuestion(reply *mcp.Reply) bool {
 func (f *flight) respond(ctx context.Context, c *mcp.Call, question []byte) ([]byte, error) {
 	var v [2][]byte
 	if _, err := mcp.Pick(question, []string{"inputRequests", "requestState"}, v[:]); err != nil {
-		return nil, fmt.Errorf("%w: server %s asked with %v", mcp.ErrInvalidResponse, f.direct.Server, err)
+		return nil, f.unreadable("asked", err)
 	}
 	answers := []byte{'{'}
 	if v[0] != nil {
@@ -78,7 +78,7 @@ func (f *flight) respond(ctx context.Context, c *mcp.Call, question []byte) ([]b
 func (f *flight) put(ctx context.Context, c *mcp.Call, request []byte) (*mcp.Reply, error) {
 	var v [2][]byte
 	if _, err := mcp.Pick(request, []string{"method", "params"}, v[:]); err != nil {
-		return nil, fmt.Errorf("%w: server %s asked with %v", mcp.ErrInvalidResponse, f.direct.Server, err)
+		return nil, f.unreadable("asked", err)
 	}
 	method, _ := mcp.Unquote(v[0])
 	if c.Stream == nil || !takes(c.Client, method) {

@@ -101,7 +101,7 @@ func TestDirectHidesToolsBehindEscapesToo(t *testing.T) {
 		`[]`:                                   `UPSTREAM_ERROR`,
 	} {
 		m.answer = func(context.Context, *mcp.Call) (*mcp.Reply, error) { return &mcp.Reply{Result: []byte(page)}, nil }
-		if got := w.direct(request("s", "a", "tools/list", "")); got != want && !(want[0] == 'U' && strings.Contains(got, want)) {
+		if got := w.direct(request("s", "a", "tools/list", "")); got != want && (want[0] != 'U' || !strings.Contains(got, want)) {
 			t.Errorf("tools/list of %s = %s, want %s", page, got, want)
 		}
 	}

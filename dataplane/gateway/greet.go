@@ -16,13 +16,13 @@ const metaServerInfo = mcp.MetaPrefix + "serverInfo"
 func (f *flight) greet(h *upstream.Hello) (*mcp.Reply, error) {
 	var v [3][]byte
 	if _, err := mcp.Pick(h.Result, []string{"serverInfo", "_meta", "protocolVersion"}, v[:]); err != nil {
-		return nil, fmt.Errorf("%w: server %s greeted with %v", mcp.ErrInvalidResponse, f.direct.Server, err)
+		return nil, f.unreadable("greeted", err)
 	}
 	info := v[0]
 	if info == nil && v[1] != nil {
 		var m [1][]byte
 		if _, err := mcp.Pick(v[1], []string{metaServerInfo}, m[:]); err != nil {
-			return nil, fmt.Errorf("%w: server %s greeted with %v", mcp.ErrInvalidResponse, f.direct.Server, err)
+			return nil, f.unreadable("greeted", err)
 		}
 		info = m[0]
 	}
@@ -46,7 +46,7 @@ func (f *flight) greet(h *upstream.Hello) (*mcp.Reply, error) {
 	}
 	dst, err := appendRest(dst, h.Result)
 	if err != nil {
-		return nil, fmt.Errorf("%w: server %s greeted with %v", mcp.ErrInvalidResponse, f.direct.Server, err)
+		return nil, f.unreadable("greeted", err)
 	}
 	return &mcp.Reply{Result: dst}, nil
 }
@@ -79,4 +79,10 @@ func (f *flight) version(theirs []byte) string {
 		version = min(version, limit) // dates, so they sort by their text
 	}
 	return version
+}
+
+// unreadable says that the server said something that cannot be read. err is there in words alone: as an *mcp.Error in
+// the chain it would pass for the server's own.
+func (f *flight) unreadable(how string, err error) error {
+	return fmt.Errorf("%w: server %s %s with %v", mcp.ErrInvalidResponse, f.direct.Server, how, err) //nolint:errorlint // see above
 }

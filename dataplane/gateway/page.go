@@ -38,12 +38,13 @@ func (f *flight) filter(page []byte) error {
 		dst = append(dst, value...)
 		return nil
 	})
+	dst = append(dst, '}')
 	*f.buffer = dst
 	if err != nil {
 		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q sent tools that cannot be read: %v", f.direct.Server, err))
 	}
 	f.entry.Outcome = record.OK
-	f.reply.Result = append(dst, '}')
+	f.reply.Result = dst
 	f.modernize()
 	f.cacheable()
 	return nil
@@ -56,7 +57,7 @@ func (f *flight) appendPermitted(dst, tools []byte) ([]byte, error) {
 	err := mcp.Elements(tools, func(tool []byte) error {
 		var v [1][]byte
 		if _, err := mcp.Pick(tool, []string{"name"}, v[:]); err != nil {
-			return nil
+			return nil //nolint:nilerr // what has no clear name is left out
 		}
 		name, ok := mcp.Unquote(v[0])
 		if !ok || !f.agent.Tool(f.direct.Server, name).Allow {

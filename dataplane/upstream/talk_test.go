@@ -231,8 +231,7 @@ func TestModernServerSeesTheAgentsDeclaration(t *testing.T) {
 
 func TestHTTPStreamOfACallIsItsAgents(t *testing.T) {
 	answers := make(chan string, 1)
-	var w *web
-	w = &web{stateful: true, respond: func(rw http.ResponseWriter, r *http.Request, q request) {
+	w := &web{stateful: true, respond: func(rw http.ResponseWriter, r *http.Request, q request) {
 		rw.Header().Set("Content-Type", "text/event-stream")
 		for i := range 300 {
 			fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":%d}}\n\n", i)
