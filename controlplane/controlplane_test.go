@@ -208,6 +208,25 @@ func TestAdminListenerAnswers(t *testing.T) {
 	}
 }
 
+func TestAdminListenerAnswersToItsOwnNamesAlone(t *testing.T) {
+	r := start(t, onLoopback(t.TempDir()))
+	for host, want := range map[string]int{"localhost:9091": 200, "127.0.0.1": 200, "[::1]:9091": 200, "evil.example:9091": 403} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.AdminAddr()+"/livez", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host, req.Close = host, true
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("GET /livez of host %q = %d, want %d", host, res.StatusCode, want)
+		}
+	}
+}
+
 func TestHealthServiceAnswers(t *testing.T) {
 	r := start(t, onLoopback(t.TempDir()))
 	res, err := healthv1.NewHealthClient(r.conn).Check(t.Context(), &healthv1.HealthCheckRequest{}, grpc.WaitForReady(true))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -111,7 +112,24 @@ func (s *Server) httpServer() *http.Server {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /version", s.version)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
-	return &http.Server{Handler: mux, ReadTimeout: readTimeout, WriteTimeout: writeTimeout}
+	return &http.Server{Handler: local(mux), ReadTimeout: readTimeout, WriteTimeout: writeTimeout}
+}
+
+// local serves requests that name this machine alone, so that no web page can read the fleet's names through a host name of
+// its own that it has made to lead here (DNS rebinding).
+func local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if host != "localhost" && (err != nil || !addr.IsLoopback()) {
+			writeText(w, http.StatusForbidden, "requests to other host names are not served here\n")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // readyz says whether proxies and operators are served: a revision is published, and the server is not going away.
