@@ -250,6 +250,42 @@ func TestBridgeRunsRequestsBesideEachOther(t *testing.T) {
 	}
 }
 
+// slowStart is a network on which calls take a while to get away, unless a cancellation overtakes them.
+type slowStart struct{ overtaken chan struct{} }
+
+func (s *slowStart) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	text, _ := io.ReadAll(body)
+	if strings.Contains(string(text), "notifications/cancelled") {
+		close(s.overtaken)
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	select {
+	case <-s.overtaken:
+		return nil, errors.New("overtaken")
+	case <-time.After(100 * time.Millisecond):
+		return http.DefaultTransport.RoundTrip(r)
+	}
+}
+
+func TestBridgeLetsNoCancellationOvertakeItsCall(t *testing.T) {
+	c := serve(t, new(gateway).ServeHTTP)
+	c.HTTP = &http.Client{Transport: &slowStart{overtaken: make(chan struct{})}}
+	in := `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}` + "\n" +
+		`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}` + "\n"
+	var out strings.Builder
+	if err := c.Bridge(t.Context(), strings.NewReader(in), &out); err != nil {
+		t.Fatalf("Bridge = %v, want nil", err)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	if got := out.String(); strings.Contains(got, "overtaken") {
+		t.Errorf("Bridge wrote %s: the cancellation came first", got)
+	}
+}
+
 func TestBridgeEndsWithItsContext(t *testing.T) {
 	reached := make(chan struct{})
 	c := serve(t, func(_ http.ResponseWriter, r *http.Request) {

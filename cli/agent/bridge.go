@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
@@ -95,11 +96,16 @@ func (b *bridge) take(ctx context.Context, line []byte) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	sent, once := make(chan struct{}), new(sync.Once)
+	left := func() { once.Do(func() { close(sent) }) }
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { left() }})
 	b.calls.Go(func() {
 		defer func() { <-b.slots }()
+		defer left()
 		// A client that no longer reads is noticed by the reader of its other end.
-		_ = b.forward(ctx, line, m, header)
+		_ = b.forward(traced, line, m, header)
 	})
+	<-sent // else a cancellation on the next line could overtake its request, and be lost
 	return nil
 }
 
