@@ -76,6 +76,7 @@ func TestTowardsListsWhoIsNotOffline(t *testing.T) {
 	done.ack(done.snapshot(1))
 	no.nack(no.snapshot(1), "never")
 	busy.snapshot(1)
+	gone.snapshot(1) // else it may leave before its hello is read, and was never there
 	gone.leave()
 	r.state("done", gatehousev1.ProxyState_PROXY_STATE_SYNCED)
 	r.state("no", gatehousev1.ProxyState_PROXY_STATE_REJECTED)
