@@ -85,6 +85,69 @@ func (SessionMode) EnumDescriptor() ([]byte, []int) {
 	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{0}
 }
 
+// QuestionTier says how a request of a legacy server's (elicitation, sampling, roots) is answered where the agent's era
+// knows no such requests.
+type QuestionTier int32
+
+const (
+	// QUESTION_TIER_UNSPECIFIED means refuse.
+	QuestionTier_QUESTION_TIER_UNSPECIFIED QuestionTier = 0
+	// QUESTION_TIER_REFUSE declares no capability to the server, and fails the call where it asks all the same.
+	QuestionTier_QUESTION_TIER_REFUSE QuestionTier = 1
+	// QUESTION_TIER_ANSWER has the proxy answer from the definition.
+	QuestionTier_QUESTION_TIER_ANSWER QuestionTier = 2
+	// QUESTION_TIER_REPLAY ends the call, asks the agent, and calls again from the beginning with the answers. It is for
+	// tools that may run more than once.
+	QuestionTier_QUESTION_TIER_REPLAY QuestionTier = 3
+	// QUESTION_TIER_PARK keeps the call waiting in the proxy while the agent is asked.
+	QuestionTier_QUESTION_TIER_PARK QuestionTier = 4
+)
+
+// Enum value maps for QuestionTier.
+var (
+	QuestionTier_name = map[int32]string{
+		0: "QUESTION_TIER_UNSPECIFIED",
+		1: "QUESTION_TIER_REFUSE",
+		2: "QUESTION_TIER_ANSWER",
+		3: "QUESTION_TIER_REPLAY",
+		4: "QUESTION_TIER_PARK",
+	}
+	QuestionTier_value = map[string]int32{
+		"QUESTION_TIER_UNSPECIFIED": 0,
+		"QUESTION_TIER_REFUSE":      1,
+		"QUESTION_TIER_ANSWER":      2,
+		"QUESTION_TIER_REPLAY":      3,
+		"QUESTION_TIER_PARK":        4,
+	}
+)
+
+func (x QuestionTier) Enum() *QuestionTier {
+	p := new(QuestionTier)
+	*p = x
+	return p
+}
+
+func (x QuestionTier) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (QuestionTier) Descriptor() protoreflect.EnumDescriptor {
+	return file_gatehouse_v1_config_proto_enumTypes[1].Descriptor()
+}
+
+func (QuestionTier) Type() protoreflect.EnumType {
+	return &file_gatehouse_v1_config_proto_enumTypes[1]
+}
+
+func (x QuestionTier) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use QuestionTier.Descriptor instead.
+func (QuestionTier) EnumDescriptor() ([]byte, []int) {
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{1}
+}
+
 // HttpTransport names the two ways MCP runs over HTTP.
 type HttpTransport int32
 
@@ -122,11 +185,11 @@ func (x HttpTransport) String() string {
 }
 
 func (HttpTransport) Descriptor() protoreflect.EnumDescriptor {
-	return file_gatehouse_v1_config_proto_enumTypes[1].Descriptor()
+	return file_gatehouse_v1_config_proto_enumTypes[2].Descriptor()
 }
 
 func (HttpTransport) Type() protoreflect.EnumType {
-	return &file_gatehouse_v1_config_proto_enumTypes[1]
+	return &file_gatehouse_v1_config_proto_enumTypes[2]
 }
 
 func (x HttpTransport) Number() protoreflect.EnumNumber {
@@ -135,7 +198,7 @@ func (x HttpTransport) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use HttpTransport.Descriptor instead.
 func (HttpTransport) EnumDescriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{1}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{2}
 }
 
 // Object is one piece of configuration, as an operator writes it in a manifest. Exactly one spec is set.
@@ -351,7 +414,9 @@ type Server struct {
 	// max_call_timeout is a Go duration that caps timeout_ms. Empty means 10m.
 	MaxCallTimeout string `protobuf:"bytes,6,opt,name=max_call_timeout,json=maxCallTimeout,proto3" json:"max_call_timeout,omitempty"`
 	// disabled takes the server out of service without deleting it.
-	Disabled      bool `protobuf:"varint,7,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	Disabled bool `protobuf:"varint,7,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// questions say what becomes of what a legacy server asks in the middle of a modern agent's call. Absent refuses.
+	Questions     *Questions `protobuf:"bytes,8,opt,name=questions,proto3" json:"questions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -446,6 +511,13 @@ func (x *Server) GetDisabled() bool {
 	return false
 }
 
+func (x *Server) GetQuestions() *Questions {
+	if x != nil {
+		return x.Questions
+	}
+	return nil
+}
+
 type isServer_Transport interface {
 	isServer_Transport()
 }
@@ -463,6 +535,143 @@ type Server_Http struct {
 func (*Server_Stdio) isServer_Transport() {}
 
 func (*Server_Http) isServer_Transport() {}
+
+// Questions say what becomes of what a legacy server asks in the middle of a modern agent's call.
+type Questions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tier is the way that is taken.
+	Tier QuestionTier `protobuf:"varint,1,opt,name=tier,proto3,enum=gatehouse.v1.QuestionTier" json:"tier,omitempty"`
+	// roots are what roots/list is answered with in the tier "answer".
+	Roots []*Root `protobuf:"bytes,2,rep,name=roots,proto3" json:"roots,omitempty"`
+	// elicitation is the action that the tier "answer" takes: "decline" or "cancel". Empty means decline.
+	Elicitation string `protobuf:"bytes,3,opt,name=elicitation,proto3" json:"elicitation,omitempty"`
+	// idempotent_tools are names or globs of the tools that the tier "replay" may call again. Others are refused.
+	IdempotentTools []string `protobuf:"bytes,4,rep,name=idempotent_tools,json=idempotentTools,proto3" json:"idempotent_tools,omitempty"`
+	// park_timeout is a Go duration, kept as written: how long a parked call waits for the agent. Empty means 5m.
+	ParkTimeout   string `protobuf:"bytes,5,opt,name=park_timeout,json=parkTimeout,proto3" json:"park_timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Questions) Reset() {
+	*x = Questions{}
+	mi := &file_gatehouse_v1_config_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Questions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Questions) ProtoMessage() {}
+
+func (x *Questions) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_v1_config_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Questions.ProtoReflect.Descriptor instead.
+func (*Questions) Descriptor() ([]byte, []int) {
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Questions) GetTier() QuestionTier {
+	if x != nil {
+		return x.Tier
+	}
+	return QuestionTier_QUESTION_TIER_UNSPECIFIED
+}
+
+func (x *Questions) GetRoots() []*Root {
+	if x != nil {
+		return x.Roots
+	}
+	return nil
+}
+
+func (x *Questions) GetElicitation() string {
+	if x != nil {
+		return x.Elicitation
+	}
+	return ""
+}
+
+func (x *Questions) GetIdempotentTools() []string {
+	if x != nil {
+		return x.IdempotentTools
+	}
+	return nil
+}
+
+func (x *Questions) GetParkTimeout() string {
+	if x != nil {
+		return x.ParkTimeout
+	}
+	return ""
+}
+
+// Root is one entry of a roots/list result.
+type Root struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// uri begins with file://.
+	Uri string `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
+	// name is for people; empty leaves it out.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Root) Reset() {
+	*x = Root{}
+	mi := &file_gatehouse_v1_config_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Root) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Root) ProtoMessage() {}
+
+func (x *Root) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_v1_config_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Root.ProtoReflect.Descriptor instead.
+func (*Root) Descriptor() ([]byte, []int) {
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Root) GetUri() string {
+	if x != nil {
+		return x.Uri
+	}
+	return ""
+}
+
+func (x *Root) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
 
 // Stdio is a server that speaks MCP on its standard input and output. ${VAR} and ${VAR:-default} in the fields are
 // references: they are kept as written and resolved by the proxy alone, when it starts the process.
@@ -482,7 +691,7 @@ type Stdio struct {
 
 func (x *Stdio) Reset() {
 	*x = Stdio{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[3]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +703,7 @@ func (x *Stdio) String() string {
 func (*Stdio) ProtoMessage() {}
 
 func (x *Stdio) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[3]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +716,7 @@ func (x *Stdio) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stdio.ProtoReflect.Descriptor instead.
 func (*Stdio) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{3}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Stdio) GetCommand() string {
@@ -553,7 +762,7 @@ type Http struct {
 
 func (x *Http) Reset() {
 	*x = Http{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[4]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +774,7 @@ func (x *Http) String() string {
 func (*Http) ProtoMessage() {}
 
 func (x *Http) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[4]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +787,7 @@ func (x *Http) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Http.ProtoReflect.Descriptor instead.
 func (*Http) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Http) GetUrl() string {
@@ -615,7 +824,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[5]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +836,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[5]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +849,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Policy) GetAllow() *Access {
@@ -663,14 +872,18 @@ type Access struct {
 	// servers are names or globs of servers.
 	Servers []string `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
 	// tools are rules for the tools of servers, one entry for each key of the manifest's map, sorted by server.
-	Tools         []*ToolRule `protobuf:"bytes,2,rep,name=tools,proto3" json:"tools,omitempty"`
+	Tools []*ToolRule `protobuf:"bytes,2,rep,name=tools,proto3" json:"tools,omitempty"`
+	// resources are rules of the same shape for the URIs of resources and of their templates.
+	Resources []*ToolRule `protobuf:"bytes,3,rep,name=resources,proto3" json:"resources,omitempty"`
+	// prompts are rules of the same shape for the names of prompts.
+	Prompts       []*ToolRule `protobuf:"bytes,4,rep,name=prompts,proto3" json:"prompts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[6]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +895,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[6]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +908,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Access) GetServers() []string {
@@ -712,12 +925,26 @@ func (x *Access) GetTools() []*ToolRule {
 	return nil
 }
 
-// ToolRule lists tools of the servers that one name or glob matches.
+func (x *Access) GetResources() []*ToolRule {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+func (x *Access) GetPrompts() []*ToolRule {
+	if x != nil {
+		return x.Prompts
+	}
+	return nil
+}
+
+// ToolRule lists tools, resources or prompts of the servers that one name or glob matches.
 type ToolRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// server is a name or a glob.
 	Server string `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
-	// tools are names or globs, in the order of the manifest. An empty list matches nothing.
+	// tools are names (of resources: URIs) or globs, in the order of the manifest. An empty list matches nothing.
 	Tools         []string `protobuf:"bytes,2,rep,name=tools,proto3" json:"tools,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -725,7 +952,7 @@ type ToolRule struct {
 
 func (x *ToolRule) Reset() {
 	*x = ToolRule{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[7]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +964,7 @@ func (x *ToolRule) String() string {
 func (*ToolRule) ProtoMessage() {}
 
 func (x *ToolRule) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[7]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +977,7 @@ func (x *ToolRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolRule.ProtoReflect.Descriptor instead.
 func (*ToolRule) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ToolRule) GetServer() string {
@@ -780,7 +1007,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[8]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +1019,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[8]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +1032,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Settings) GetDenyOnMissingAgent() bool {
@@ -837,7 +1064,7 @@ type Credential struct {
 
 func (x *Credential) Reset() {
 	*x = Credential{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[9]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +1076,7 @@ func (x *Credential) String() string {
 func (*Credential) ProtoMessage() {}
 
 func (x *Credential) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[9]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +1089,7 @@ func (x *Credential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credential.ProtoReflect.Descriptor instead.
 func (*Credential) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Credential) GetApiKey() *ApiKey {
@@ -897,7 +1124,7 @@ type ApiKey struct {
 
 func (x *ApiKey) Reset() {
 	*x = ApiKey{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[10]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1136,7 @@ func (x *ApiKey) String() string {
 func (*ApiKey) ProtoMessage() {}
 
 func (x *ApiKey) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[10]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1149,7 @@ func (x *ApiKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApiKey.ProtoReflect.Descriptor instead.
 func (*ApiKey) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ApiKey) GetSha256() string {
@@ -953,7 +1180,7 @@ const file_gatehouse_v1_config_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
 	"\x04spec\"8\n" +
 	"\x06Config\x12.\n" +
-	"\aobjects\x18\x01 \x03(\v2\x14.gatehouse.v1.ObjectR\aobjects\"\xac\x02\n" +
+	"\aobjects\x18\x01 \x03(\v2\x14.gatehouse.v1.ObjectR\aobjects\"\xe3\x02\n" +
 	"\x06Server\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12+\n" +
 	"\x05stdio\x18\x02 \x01(\v2\x13.gatehouse.v1.StdioH\x00R\x05stdio\x12(\n" +
@@ -961,8 +1188,18 @@ const file_gatehouse_v1_config_proto_rawDesc = "" +
 	"\asession\x18\x04 \x01(\x0e2\x19.gatehouse.v1.SessionModeR\asession\x12!\n" +
 	"\fcall_timeout\x18\x05 \x01(\tR\vcallTimeout\x12(\n" +
 	"\x10max_call_timeout\x18\x06 \x01(\tR\x0emaxCallTimeout\x12\x1a\n" +
-	"\bdisabled\x18\a \x01(\bR\bdisabledB\v\n" +
-	"\ttransport\"\xaf\x01\n" +
+	"\bdisabled\x18\a \x01(\bR\bdisabled\x125\n" +
+	"\tquestions\x18\b \x01(\v2\x17.gatehouse.v1.QuestionsR\tquestionsB\v\n" +
+	"\ttransport\"\xd5\x01\n" +
+	"\tQuestions\x12.\n" +
+	"\x04tier\x18\x01 \x01(\x0e2\x1a.gatehouse.v1.QuestionTierR\x04tier\x12(\n" +
+	"\x05roots\x18\x02 \x03(\v2\x12.gatehouse.v1.RootR\x05roots\x12 \n" +
+	"\velicitation\x18\x03 \x01(\tR\velicitation\x12)\n" +
+	"\x10idempotent_tools\x18\x04 \x03(\tR\x0fidempotentTools\x12!\n" +
+	"\fpark_timeout\x18\x05 \x01(\tR\vparkTimeout\",\n" +
+	"\x04Root\x12\x10\n" +
+	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\xaf\x01\n" +
 	"\x05Stdio\x12\x18\n" +
 	"\acommand\x18\x01 \x01(\tR\acommand\x12\x12\n" +
 	"\x04args\x18\x02 \x03(\tR\x04args\x12.\n" +
@@ -980,10 +1217,12 @@ const file_gatehouse_v1_config_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
 	"\x06Policy\x12*\n" +
 	"\x05allow\x18\x01 \x01(\v2\x14.gatehouse.v1.AccessR\x05allow\x12(\n" +
-	"\x04deny\x18\x02 \x01(\v2\x14.gatehouse.v1.AccessR\x04deny\"P\n" +
+	"\x04deny\x18\x02 \x01(\v2\x14.gatehouse.v1.AccessR\x04deny\"\xb8\x01\n" +
 	"\x06Access\x12\x18\n" +
 	"\aservers\x18\x01 \x03(\tR\aservers\x12,\n" +
-	"\x05tools\x18\x02 \x03(\v2\x16.gatehouse.v1.ToolRuleR\x05tools\"8\n" +
+	"\x05tools\x18\x02 \x03(\v2\x16.gatehouse.v1.ToolRuleR\x05tools\x124\n" +
+	"\tresources\x18\x03 \x03(\v2\x16.gatehouse.v1.ToolRuleR\tresources\x120\n" +
+	"\aprompts\x18\x04 \x03(\v2\x16.gatehouse.v1.ToolRuleR\aprompts\"8\n" +
 	"\bToolRule\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\x12\x14\n" +
 	"\x05tools\x18\x02 \x03(\tR\x05tools\"\x81\x01\n" +
@@ -1003,7 +1242,13 @@ const file_gatehouse_v1_config_proto_rawDesc = "" +
 	"\x13SESSION_MODE_SHARED\x10\x01\x12\x16\n" +
 	"\x12SESSION_MODE_AGENT\x10\x02\x12\x18\n" +
 	"\x14SESSION_MODE_SESSION\x10\x03\x12\x15\n" +
-	"\x11SESSION_MODE_CALL\x10\x04*k\n" +
+	"\x11SESSION_MODE_CALL\x10\x04*\x93\x01\n" +
+	"\fQuestionTier\x12\x1d\n" +
+	"\x19QUESTION_TIER_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14QUESTION_TIER_REFUSE\x10\x01\x12\x18\n" +
+	"\x14QUESTION_TIER_ANSWER\x10\x02\x12\x18\n" +
+	"\x14QUESTION_TIER_REPLAY\x10\x03\x12\x16\n" +
+	"\x12QUESTION_TIER_PARK\x10\x04*k\n" +
 	"\rHttpTransport\x12\x1e\n" +
 	"\x1aHTTP_TRANSPORT_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eHTTP_TRANSPORT_STREAMABLE_HTTP\x10\x01\x12\x16\n" +
@@ -1021,50 +1266,58 @@ func file_gatehouse_v1_config_proto_rawDescGZIP() []byte {
 	return file_gatehouse_v1_config_proto_rawDescData
 }
 
-var file_gatehouse_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_gatehouse_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_gatehouse_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_gatehouse_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_gatehouse_v1_config_proto_goTypes = []any{
 	(SessionMode)(0),              // 0: gatehouse.v1.SessionMode
-	(HttpTransport)(0),            // 1: gatehouse.v1.HttpTransport
-	(*Object)(nil),                // 2: gatehouse.v1.Object
-	(*Config)(nil),                // 3: gatehouse.v1.Config
-	(*Server)(nil),                // 4: gatehouse.v1.Server
-	(*Stdio)(nil),                 // 5: gatehouse.v1.Stdio
-	(*Http)(nil),                  // 6: gatehouse.v1.Http
-	(*Policy)(nil),                // 7: gatehouse.v1.Policy
-	(*Access)(nil),                // 8: gatehouse.v1.Access
-	(*ToolRule)(nil),              // 9: gatehouse.v1.ToolRule
-	(*Settings)(nil),              // 10: gatehouse.v1.Settings
-	(*Credential)(nil),            // 11: gatehouse.v1.Credential
-	(*ApiKey)(nil),                // 12: gatehouse.v1.ApiKey
-	nil,                           // 13: gatehouse.v1.Object.LabelsEntry
-	nil,                           // 14: gatehouse.v1.Stdio.EnvEntry
-	nil,                           // 15: gatehouse.v1.Http.HeadersEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(QuestionTier)(0),             // 1: gatehouse.v1.QuestionTier
+	(HttpTransport)(0),            // 2: gatehouse.v1.HttpTransport
+	(*Object)(nil),                // 3: gatehouse.v1.Object
+	(*Config)(nil),                // 4: gatehouse.v1.Config
+	(*Server)(nil),                // 5: gatehouse.v1.Server
+	(*Questions)(nil),             // 6: gatehouse.v1.Questions
+	(*Root)(nil),                  // 7: gatehouse.v1.Root
+	(*Stdio)(nil),                 // 8: gatehouse.v1.Stdio
+	(*Http)(nil),                  // 9: gatehouse.v1.Http
+	(*Policy)(nil),                // 10: gatehouse.v1.Policy
+	(*Access)(nil),                // 11: gatehouse.v1.Access
+	(*ToolRule)(nil),              // 12: gatehouse.v1.ToolRule
+	(*Settings)(nil),              // 13: gatehouse.v1.Settings
+	(*Credential)(nil),            // 14: gatehouse.v1.Credential
+	(*ApiKey)(nil),                // 15: gatehouse.v1.ApiKey
+	nil,                           // 16: gatehouse.v1.Object.LabelsEntry
+	nil,                           // 17: gatehouse.v1.Stdio.EnvEntry
+	nil,                           // 18: gatehouse.v1.Http.HeadersEntry
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
 }
 var file_gatehouse_v1_config_proto_depIdxs = []int32{
-	13, // 0: gatehouse.v1.Object.labels:type_name -> gatehouse.v1.Object.LabelsEntry
-	4,  // 1: gatehouse.v1.Object.server:type_name -> gatehouse.v1.Server
-	7,  // 2: gatehouse.v1.Object.policy:type_name -> gatehouse.v1.Policy
-	10, // 3: gatehouse.v1.Object.settings:type_name -> gatehouse.v1.Settings
-	11, // 4: gatehouse.v1.Object.credential:type_name -> gatehouse.v1.Credential
-	2,  // 5: gatehouse.v1.Config.objects:type_name -> gatehouse.v1.Object
-	5,  // 6: gatehouse.v1.Server.stdio:type_name -> gatehouse.v1.Stdio
-	6,  // 7: gatehouse.v1.Server.http:type_name -> gatehouse.v1.Http
+	16, // 0: gatehouse.v1.Object.labels:type_name -> gatehouse.v1.Object.LabelsEntry
+	5,  // 1: gatehouse.v1.Object.server:type_name -> gatehouse.v1.Server
+	10, // 2: gatehouse.v1.Object.policy:type_name -> gatehouse.v1.Policy
+	13, // 3: gatehouse.v1.Object.settings:type_name -> gatehouse.v1.Settings
+	14, // 4: gatehouse.v1.Object.credential:type_name -> gatehouse.v1.Credential
+	3,  // 5: gatehouse.v1.Config.objects:type_name -> gatehouse.v1.Object
+	8,  // 6: gatehouse.v1.Server.stdio:type_name -> gatehouse.v1.Stdio
+	9,  // 7: gatehouse.v1.Server.http:type_name -> gatehouse.v1.Http
 	0,  // 8: gatehouse.v1.Server.session:type_name -> gatehouse.v1.SessionMode
-	14, // 9: gatehouse.v1.Stdio.env:type_name -> gatehouse.v1.Stdio.EnvEntry
-	15, // 10: gatehouse.v1.Http.headers:type_name -> gatehouse.v1.Http.HeadersEntry
-	1,  // 11: gatehouse.v1.Http.transport:type_name -> gatehouse.v1.HttpTransport
-	8,  // 12: gatehouse.v1.Policy.allow:type_name -> gatehouse.v1.Access
-	8,  // 13: gatehouse.v1.Policy.deny:type_name -> gatehouse.v1.Access
-	9,  // 14: gatehouse.v1.Access.tools:type_name -> gatehouse.v1.ToolRule
-	12, // 15: gatehouse.v1.Credential.api_key:type_name -> gatehouse.v1.ApiKey
-	16, // 16: gatehouse.v1.Credential.expires:type_name -> google.protobuf.Timestamp
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	6,  // 9: gatehouse.v1.Server.questions:type_name -> gatehouse.v1.Questions
+	1,  // 10: gatehouse.v1.Questions.tier:type_name -> gatehouse.v1.QuestionTier
+	7,  // 11: gatehouse.v1.Questions.roots:type_name -> gatehouse.v1.Root
+	17, // 12: gatehouse.v1.Stdio.env:type_name -> gatehouse.v1.Stdio.EnvEntry
+	18, // 13: gatehouse.v1.Http.headers:type_name -> gatehouse.v1.Http.HeadersEntry
+	2,  // 14: gatehouse.v1.Http.transport:type_name -> gatehouse.v1.HttpTransport
+	11, // 15: gatehouse.v1.Policy.allow:type_name -> gatehouse.v1.Access
+	11, // 16: gatehouse.v1.Policy.deny:type_name -> gatehouse.v1.Access
+	12, // 17: gatehouse.v1.Access.tools:type_name -> gatehouse.v1.ToolRule
+	12, // 18: gatehouse.v1.Access.resources:type_name -> gatehouse.v1.ToolRule
+	12, // 19: gatehouse.v1.Access.prompts:type_name -> gatehouse.v1.ToolRule
+	15, // 20: gatehouse.v1.Credential.api_key:type_name -> gatehouse.v1.ApiKey
+	19, // 21: gatehouse.v1.Credential.expires:type_name -> google.protobuf.Timestamp
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_v1_config_proto_init() }
@@ -1082,14 +1335,14 @@ func file_gatehouse_v1_config_proto_init() {
 		(*Server_Stdio)(nil),
 		(*Server_Http)(nil),
 	}
-	file_gatehouse_v1_config_proto_msgTypes[8].OneofWrappers = []any{}
+	file_gatehouse_v1_config_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_v1_config_proto_rawDesc), len(file_gatehouse_v1_config_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   14,
+			NumEnums:      3,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

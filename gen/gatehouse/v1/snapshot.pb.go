@@ -148,7 +148,7 @@ func (*FollowRequest_Report) isFollowRequest_Message() {}
 // of a snapshot may be meant for one proxy.
 type FollowResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// message is one of the four; the first is always welcome.
+	// message is one of the five; the first is always welcome.
 	//
 	// Types that are valid to be assigned to Message:
 	//
@@ -156,6 +156,7 @@ type FollowResponse struct {
 	//	*FollowResponse_Snapshot
 	//	*FollowResponse_Heartbeat
 	//	*FollowResponse_Drain
+	//	*FollowResponse_Peers
 	Message       isFollowResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -234,6 +235,15 @@ func (x *FollowResponse) GetDrain() *Drain {
 	return nil
 }
 
+func (x *FollowResponse) GetPeers() *Peers {
+	if x != nil {
+		if x, ok := x.Message.(*FollowResponse_Peers); ok {
+			return x.Peers
+		}
+	}
+	return nil
+}
+
 type isFollowResponse_Message interface {
 	isFollowResponse_Message()
 }
@@ -258,6 +268,11 @@ type FollowResponse_Drain struct {
 	Drain *Drain `protobuf:"bytes,4,opt,name=drain,proto3,oneof"`
 }
 
+type FollowResponse_Peers struct {
+	// peers are the other proxies of the fleet. It is sent to proxies whose hello had an address, at first and on change.
+	Peers *Peers `protobuf:"bytes,5,opt,name=peers,proto3,oneof"`
+}
+
 func (*FollowResponse_Welcome) isFollowResponse_Message() {}
 
 func (*FollowResponse_Snapshot) isFollowResponse_Message() {}
@@ -265,6 +280,8 @@ func (*FollowResponse_Snapshot) isFollowResponse_Message() {}
 func (*FollowResponse_Heartbeat) isFollowResponse_Message() {}
 
 func (*FollowResponse_Drain) isFollowResponse_Message() {}
+
+func (*FollowResponse_Peers) isFollowResponse_Message() {}
 
 // Position names one state of the configuration exactly.
 type Position struct {
@@ -492,7 +509,9 @@ type Hello struct {
 	// serving is what the proxy serves now, from memory or from its last good snapshot on disk; absent at a first start.
 	Serving *Position `protobuf:"bytes,5,opt,name=serving,proto3" json:"serving,omitempty"`
 	// features are what the proxy understands.
-	Features      []string `protobuf:"bytes,6,rep,name=features,proto3" json:"features,omitempty"`
+	Features []string `protobuf:"bytes,6,rep,name=features,proto3" json:"features,omitempty"`
+	// address is where other proxies reach this one's agents' listener, host and port; empty where none should.
+	Address       string `protobuf:"bytes,7,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -567,6 +586,13 @@ func (x *Hello) GetFeatures() []string {
 		return x.Features
 	}
 	return nil
+}
+
+func (x *Hello) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 // Ack says that a snapshot is serving new calls, and is on disk (fsync).
@@ -981,6 +1007,52 @@ func (x *Drain) GetWithin() *durationpb.Duration {
 	return nil
 }
 
+// Peers are the proxies that are connected, but for the one that is told.
+type Peers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// addresses are those that the proxies' hellos named, sorted.
+	Addresses     []string `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Peers) Reset() {
+	*x = Peers{}
+	mi := &file_gatehouse_v1_snapshot_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Peers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Peers) ProtoMessage() {}
+
+func (x *Peers) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_v1_snapshot_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Peers.ProtoReflect.Descriptor instead.
+func (*Peers) Descriptor() ([]byte, []int) {
+	return file_gatehouse_v1_snapshot_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Peers) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
 var File_gatehouse_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_gatehouse_v1_snapshot_proto_rawDesc = "" +
@@ -991,12 +1063,13 @@ const file_gatehouse_v1_snapshot_proto_rawDesc = "" +
 	"\x03ack\x18\x02 \x01(\v2\x11.gatehouse.v1.AckH\x00R\x03ack\x12(\n" +
 	"\x04nack\x18\x03 \x01(\v2\x12.gatehouse.v1.NackH\x00R\x04nack\x12.\n" +
 	"\x06report\x18\x04 \x01(\v2\x14.gatehouse.v1.ReportH\x00R\x06reportB\t\n" +
-	"\amessage\"\xea\x01\n" +
+	"\amessage\"\x97\x02\n" +
 	"\x0eFollowResponse\x121\n" +
 	"\awelcome\x18\x01 \x01(\v2\x15.gatehouse.v1.WelcomeH\x00R\awelcome\x124\n" +
 	"\bsnapshot\x18\x02 \x01(\v2\x16.gatehouse.v1.SnapshotH\x00R\bsnapshot\x127\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x17.gatehouse.v1.HeartbeatH\x00R\theartbeat\x12+\n" +
-	"\x05drain\x18\x04 \x01(\v2\x13.gatehouse.v1.DrainH\x00R\x05drainB\t\n" +
+	"\x05drain\x18\x04 \x01(\v2\x13.gatehouse.v1.DrainH\x00R\x05drain\x12+\n" +
+	"\x05peers\x18\x05 \x01(\v2\x13.gatehouse.v1.PeersH\x00R\x05peersB\t\n" +
 	"\amessage\"o\n" +
 	"\bPosition\x12\x19\n" +
 	"\bstore_id\x18\x01 \x01(\tR\astoreId\x12\x14\n" +
@@ -1012,14 +1085,15 @@ const file_gatehouse_v1_snapshot_proto_rawDesc = "" +
 	"\x06config\x18\x02 \x01(\v2\x14.gatehouse.v1.ConfigR\x06config\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x19\n" +
-	"\bseal_key\x18\x04 \x01(\fR\asealKey\"\x97\x02\n" +
+	"\bseal_key\x18\x04 \x01(\fR\asealKey\"\xb1\x02\n" +
 	"\x05Hello\x12\x19\n" +
 	"\bproxy_id\x18\x01 \x01(\tR\aproxyId\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x127\n" +
 	"\x06labels\x18\x03 \x03(\v2\x1f.gatehouse.v1.Hello.LabelsEntryR\x06labels\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x120\n" +
 	"\aserving\x18\x05 \x01(\v2\x16.gatehouse.v1.PositionR\aserving\x12\x1a\n" +
-	"\bfeatures\x18\x06 \x03(\tR\bfeatures\x1a9\n" +
+	"\bfeatures\x18\x06 \x03(\tR\bfeatures\x12\x18\n" +
+	"\aaddress\x18\a \x01(\tR\aaddress\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +
@@ -1046,7 +1120,9 @@ const file_gatehouse_v1_snapshot_proto_rawDesc = "" +
 	"\tHeartbeat\x12.\n" +
 	"\x06target\x18\x01 \x01(\v2\x16.gatehouse.v1.PositionR\x06target\":\n" +
 	"\x05Drain\x121\n" +
-	"\x06within\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06within2Z\n" +
+	"\x06within\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06within\"%\n" +
+	"\x05Peers\x12\x1c\n" +
+	"\taddresses\x18\x01 \x03(\tR\taddresses2Z\n" +
 	"\x0fSnapshotService\x12G\n" +
 	"\x06Follow\x12\x1b.gatehouse.v1.FollowRequest\x1a\x1c.gatehouse.v1.FollowResponse(\x010\x01BAZ?github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1;gatehousev1b\x06proto3"
 
@@ -1062,7 +1138,7 @@ func file_gatehouse_v1_snapshot_proto_rawDescGZIP() []byte {
 	return file_gatehouse_v1_snapshot_proto_rawDescData
 }
 
-var file_gatehouse_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_gatehouse_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_gatehouse_v1_snapshot_proto_goTypes = []any{
 	(*FollowRequest)(nil),         // 0: gatehouse.v1.FollowRequest
 	(*FollowResponse)(nil),        // 1: gatehouse.v1.FollowResponse
@@ -1077,10 +1153,11 @@ var file_gatehouse_v1_snapshot_proto_goTypes = []any{
 	(*Welcome)(nil),               // 10: gatehouse.v1.Welcome
 	(*Heartbeat)(nil),             // 11: gatehouse.v1.Heartbeat
 	(*Drain)(nil),                 // 12: gatehouse.v1.Drain
-	nil,                           // 13: gatehouse.v1.Hello.LabelsEntry
-	(*Config)(nil),                // 14: gatehouse.v1.Config
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
+	(*Peers)(nil),                 // 13: gatehouse.v1.Peers
+	nil,                           // 14: gatehouse.v1.Hello.LabelsEntry
+	(*Config)(nil),                // 15: gatehouse.v1.Config
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
 }
 var file_gatehouse_v1_snapshot_proto_depIdxs = []int32{
 	5,  // 0: gatehouse.v1.FollowRequest.hello:type_name -> gatehouse.v1.Hello
@@ -1091,28 +1168,29 @@ var file_gatehouse_v1_snapshot_proto_depIdxs = []int32{
 	3,  // 5: gatehouse.v1.FollowResponse.snapshot:type_name -> gatehouse.v1.Snapshot
 	11, // 6: gatehouse.v1.FollowResponse.heartbeat:type_name -> gatehouse.v1.Heartbeat
 	12, // 7: gatehouse.v1.FollowResponse.drain:type_name -> gatehouse.v1.Drain
-	2,  // 8: gatehouse.v1.Snapshot.position:type_name -> gatehouse.v1.Position
-	14, // 9: gatehouse.v1.SnapshotContent.config:type_name -> gatehouse.v1.Config
-	15, // 10: gatehouse.v1.SnapshotContent.create_time:type_name -> google.protobuf.Timestamp
-	13, // 11: gatehouse.v1.Hello.labels:type_name -> gatehouse.v1.Hello.LabelsEntry
-	2,  // 12: gatehouse.v1.Hello.serving:type_name -> gatehouse.v1.Position
-	2,  // 13: gatehouse.v1.Ack.position:type_name -> gatehouse.v1.Position
-	16, // 14: gatehouse.v1.Ack.took:type_name -> google.protobuf.Duration
-	2,  // 15: gatehouse.v1.Nack.position:type_name -> gatehouse.v1.Position
-	2,  // 16: gatehouse.v1.Nack.serving:type_name -> gatehouse.v1.Position
-	2,  // 17: gatehouse.v1.Report.serving:type_name -> gatehouse.v1.Position
-	9,  // 18: gatehouse.v1.Report.servers:type_name -> gatehouse.v1.ServerStatus
-	2,  // 19: gatehouse.v1.Welcome.target:type_name -> gatehouse.v1.Position
-	16, // 20: gatehouse.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
-	2,  // 21: gatehouse.v1.Heartbeat.target:type_name -> gatehouse.v1.Position
-	16, // 22: gatehouse.v1.Drain.within:type_name -> google.protobuf.Duration
-	0,  // 23: gatehouse.v1.SnapshotService.Follow:input_type -> gatehouse.v1.FollowRequest
-	1,  // 24: gatehouse.v1.SnapshotService.Follow:output_type -> gatehouse.v1.FollowResponse
-	24, // [24:25] is the sub-list for method output_type
-	23, // [23:24] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	13, // 8: gatehouse.v1.FollowResponse.peers:type_name -> gatehouse.v1.Peers
+	2,  // 9: gatehouse.v1.Snapshot.position:type_name -> gatehouse.v1.Position
+	15, // 10: gatehouse.v1.SnapshotContent.config:type_name -> gatehouse.v1.Config
+	16, // 11: gatehouse.v1.SnapshotContent.create_time:type_name -> google.protobuf.Timestamp
+	14, // 12: gatehouse.v1.Hello.labels:type_name -> gatehouse.v1.Hello.LabelsEntry
+	2,  // 13: gatehouse.v1.Hello.serving:type_name -> gatehouse.v1.Position
+	2,  // 14: gatehouse.v1.Ack.position:type_name -> gatehouse.v1.Position
+	17, // 15: gatehouse.v1.Ack.took:type_name -> google.protobuf.Duration
+	2,  // 16: gatehouse.v1.Nack.position:type_name -> gatehouse.v1.Position
+	2,  // 17: gatehouse.v1.Nack.serving:type_name -> gatehouse.v1.Position
+	2,  // 18: gatehouse.v1.Report.serving:type_name -> gatehouse.v1.Position
+	9,  // 19: gatehouse.v1.Report.servers:type_name -> gatehouse.v1.ServerStatus
+	2,  // 20: gatehouse.v1.Welcome.target:type_name -> gatehouse.v1.Position
+	17, // 21: gatehouse.v1.Welcome.heartbeat:type_name -> google.protobuf.Duration
+	2,  // 22: gatehouse.v1.Heartbeat.target:type_name -> gatehouse.v1.Position
+	17, // 23: gatehouse.v1.Drain.within:type_name -> google.protobuf.Duration
+	0,  // 24: gatehouse.v1.SnapshotService.Follow:input_type -> gatehouse.v1.FollowRequest
+	1,  // 25: gatehouse.v1.SnapshotService.Follow:output_type -> gatehouse.v1.FollowResponse
+	25, // [25:26] is the sub-list for method output_type
+	24, // [24:25] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_v1_snapshot_proto_init() }
@@ -1132,6 +1210,7 @@ func file_gatehouse_v1_snapshot_proto_init() {
 		(*FollowResponse_Snapshot)(nil),
 		(*FollowResponse_Heartbeat)(nil),
 		(*FollowResponse_Drain)(nil),
+		(*FollowResponse_Peers)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1139,7 +1218,7 @@ func file_gatehouse_v1_snapshot_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_v1_snapshot_proto_rawDesc), len(file_gatehouse_v1_snapshot_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
