@@ -187,8 +187,12 @@ func TestBridgeAnswersWhatCannotBeSent(t *testing.T) {
 	if err := c.Bridge(t.Context(), strings.NewReader(in), &out); err != nil {
 		t.Fatalf("Bridge = %v, want nil", err)
 	}
-	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"id":"x"`) || !strings.Contains(got, `cannot be reached`) {
+	got := out.String()
+	if strings.Count(got, "\n") != 2 || !strings.Contains(got, `"id":"x"`) || !strings.Contains(got, `cannot be reached`) {
 		t.Errorf("Bridge wrote %q, want one error for the request", got)
+	}
+	if !strings.Contains(got, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,`) {
+		t.Errorf("Bridge wrote %q, want a parse error for the line that is none", got)
 	}
 }
 

@@ -30,9 +30,8 @@ type bridge struct {
 	mu  sync.Mutex // guards out
 	out io.Writer
 
-	// session and version are set by the answer to initialize, before any other request is sent.
-	session string
-	version string
+	session session
+	flights flights
 }
 
 // Bridge serves MCP on a pair of streams by a gateway, until in ends or ctx does. Each message goes as its own request;
@@ -43,6 +42,9 @@ func (c *Client) Bridge(ctx context.Context, in io.Reader, out io.Writer) error 
 	lines := make(chan []byte)
 	ended := make(chan error, 1)
 	go func() { ended <- readLines(ctx, in, lines) }() // a read of a pipe cannot be cancelled: it ends with the process
+	listening, stop := context.WithCancel(ctx)
+	defer b.session.listening.Wait()
+	defer stop()
 	defer b.calls.Wait()
 	for {
 		select {
@@ -55,6 +57,7 @@ func (c *Client) Bridge(ctx context.Context, in io.Reader, out io.Writer) error 
 			if err := b.take(ctx, line); err != nil {
 				return err
 			}
+			b.listenOnce(listening)
 		}
 	}
 }
@@ -83,14 +86,21 @@ func readLines(ctx context.Context, in io.Reader, lines chan<- []byte) error {
 // take sends one message on its way. Only requests other than initialize run beside the others.
 func (b *bridge) take(ctx context.Context, line []byte) error {
 	m, err := mcp.ScanMessage(line)
-	if err != nil {
-		return b.refuse(m.ID, mcp.CodeInvalidRequest, err.Error())
+	if err != nil { // also where no id could be read: then it is null (JSON-RPC 2.0 §5.1)
+		return b.write(mcp.AppendError(nil, m.ID, asError(err)))
 	}
 	// Notifications keep their order, and a cancellation is not held up by the calls that fill the slots.
-	if m.Kind != mcp.Request || m.Method == "initialize" {
-		return b.forward(ctx, line, m, b.header(m))
+	if m.Method == "notifications/cancelled" && b.flights.cancel(m.Params) {
+		return nil
 	}
-	header := b.header(m) // here: the session belongs to this goroutine
+	if m.Kind != mcp.Request || m.Method == "initialize" {
+		return b.forward(ctx, line, m)
+	}
+	return b.begin(ctx, line, m)
+}
+
+// begin sends a request beside the others, and returns once it has left.
+func (b *bridge) begin(ctx context.Context, line []byte, m mcp.Message) error {
 	select {
 	case b.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -98,12 +108,14 @@ func (b *bridge) take(ctx context.Context, line []byte) error {
 	}
 	sent, once := make(chan struct{}), new(sync.Once)
 	left := func() { once.Do(func() { close(sent) }) }
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { left() }})
+	flying, landed := b.flights.begin(ctx, m)
+	traced := httptrace.WithClientTrace(flying, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { left() }})
 	b.calls.Go(func() {
 		defer func() { <-b.slots }()
 		defer left()
+		defer landed()
 		// A client that no longer reads is noticed by the reader of its other end.
-		_ = b.forward(traced, line, m, header)
+		_ = b.forward(traced, line, m)
 	})
 	<-sent // else a cancellation on the next line could overtake its request, and be lost
 	return nil
@@ -111,8 +123,11 @@ func (b *bridge) take(ctx context.Context, line []byte) error {
 
 // forward posts a message and writes what comes back. What goes wrong on the way answers a request; a notification has
 // nobody to tell.
-func (b *bridge) forward(ctx context.Context, line []byte, m mcp.Message, header http.Header) error {
-	resp, err := b.client.post(ctx, line, header)
+func (b *bridge) forward(ctx context.Context, line []byte, m mcp.Message) error {
+	resp, err := b.post(ctx, line, m)
+	if wasCancelled(ctx) {
+		return nil // the client wants no answer any more
+	}
 	if err != nil {
 		return b.refuse(m.ID, mcp.CodeInternalError, "gateway cannot be reached: "+err.Error())
 	}
@@ -124,11 +139,11 @@ func (b *bridge) forward(ctx context.Context, line []byte, m mcp.Message, header
 	if resp.StatusCode != http.StatusOK && !isJSON(resp) {
 		return b.refuse(m.ID, mcp.CodeInternalError, statusError(resp).Error())
 	}
-	return b.relay(resp, m)
+	return b.relay(ctx, resp, m)
 }
 
 // relay writes the messages of an answer. A body that is no JSON-RPC message is a refusal in other words.
-func (b *bridge) relay(resp *http.Response, m mcp.Message) error {
+func (b *bridge) relay(ctx context.Context, resp *http.Response, m mcp.Message) error {
 	ended := m.Kind != mcp.Request
 	err := messages(resp, func(message []byte) error {
 		answer, err := mcp.ScanMessage(message)
@@ -140,10 +155,13 @@ func (b *bridge) relay(resp *http.Response, m mcp.Message) error {
 			return b.readdress(m, answer)
 		}
 		if m.Method == "initialize" && answer.Result != nil {
-			b.session, b.version = resp.Header.Get(mcp.HeaderSession), versionOf(answer.Result)
+			b.session.set(resp.Header.Get(mcp.HeaderSession), versionOf(answer.Result))
 		}
 		return b.write(message)
 	})
+	if wasCancelled(ctx) {
+		return nil
+	}
 	if err == nil && !ended { // such as a gateway that was stopped; the client would wait for ever
 		err = errNoAnswer
 	}
@@ -181,9 +199,8 @@ func (b *bridge) header(m mcp.Message) http.Header {
 	h := make(http.Header)
 	version, name := routing(m.Params)
 	if version == "" { // the legacy era
-		if m.Method != "initialize" && b.session != "" {
-			h.Set(mcp.HeaderSession, b.session)
-			h.Set(mcp.HeaderVersion, b.version)
+		if m.Method != "initialize" {
+			b.session.write(h)
 		}
 		return h
 	}
@@ -254,20 +271,10 @@ func (b *bridge) write(message []byte) error {
 	return err
 }
 
-// endSession tells the gateway that the client is gone.
-func (b *bridge) endSession(ctx context.Context) error {
-	if b.session == "" {
-		return nil
+// asError returns the *mcp.Error that the scanner's errors are.
+func asError(err error) *mcp.Error {
+	if e, ok := errors.AsType[*mcp.Error](err); ok {
+		return e
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, b.client.URL, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("ending session: %w", err)
-	}
-	req.Header.Set(mcp.HeaderSession, b.session)
-	b.client.authorize(req)
-	resp, err := b.client.http().Do(req)
-	if err != nil {
-		return fmt.Errorf("ending session: %w", err)
-	}
-	return resp.Body.Close()
+	return &mcp.Error{Code: mcp.CodeInvalidRequest, Message: err.Error()}
 }

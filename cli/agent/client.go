@@ -17,7 +17,7 @@ import (
 )
 
 // maxBody bounds one answer.
-const maxBody = 64 << 20
+const maxBody = 256 << 20
 
 // errNoAnswer is a stream that ended too early.
 var errNoAnswer = errors.New("the stream ended before the answer")
