@@ -22,13 +22,16 @@ import (
 // version is set when a release is linked.
 var version string
 
+// streams are where a process writes: what it was asked for, and what happens.
+type streams struct{ out, log io.Writer }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Getenv, streams{os.Stdout, os.Stderr})
 	stop()
 	switch {
-	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, flag.ErrHelp): // what was asked for is printed already
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "gwproxy:", err)
 		os.Exit(1)
@@ -36,8 +39,8 @@ func main() {
 }
 
 // run serves with what args and the environment say, until ctx ends.
-func run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
-	c, err := parse(args, getenv, stderr)
+func run(ctx context.Context, args []string, getenv func(string) string, to streams) error {
+	c, err := parse(args, getenv, to)
 	if err != nil {
 		return err
 	}
@@ -68,11 +71,12 @@ func reopenOnHangup(s *dataplane.Server, log *slog.Logger) (stop func()) {
 }
 
 // parse reads the flags; one that is not given takes its value from the environment.
-func parse(args []string, getenv func(string) string, stderr io.Writer) (dataplane.Config, error) {
+func parse(args []string, getenv func(string) string, to streams) (dataplane.Config, error) {
 	c := dataplane.Config{Version: programVersion(), Labels: map[string]string{}}
 	level := slog.LevelInfo
 	fs := flag.NewFlagSet("gwproxy", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs.SetOutput(io.Discard) // what is wrong is printed once, by main
+	version := fs.Bool("version", false, "print the version and exit")
 	fs.StringVar(&c.ControlPlane, "control-plane", "127.0.0.1:9090", "`address` of the control plane")
 	fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "`address` that serves agents over MCP, on loopback")
 	fs.StringVar(&c.AdminListen, "admin-listen", "127.0.0.1:8081", "HTTP `address` for health and metrics, on loopback")
@@ -87,13 +91,17 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (datapla
 	if err := environment(fs, getenv); err != nil {
 		return c, err
 	}
-	if err := fs.Parse(args); err != nil {
+	if err := readArguments(fs, args, to.out); err != nil {
 		return c, err
+	}
+	if *version {
+		fmt.Fprintln(to.out, "gwproxy", c.Version)
+		return c, flag.ErrHelp
 	}
 	if fs.NArg() > 0 {
 		return c, fmt.Errorf("reading the arguments: %q is not a flag", fs.Arg(0))
 	}
-	c.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	c.Logger = slog.New(slog.NewTextHandler(to.log, &slog.HandlerOptions{Level: level}))
 	return c, nil
 }
 
@@ -109,6 +117,20 @@ func labels(m map[string]string) func(string) error {
 		}
 		return nil
 	}
+}
+
+// readArguments parses the arguments; help goes to out, and what is wrong with them into the error.
+func readArguments(fs *flag.FlagSet, args []string, out io.Writer) error {
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fs.SetOutput(out)
+		fs.Usage()
+		return err
+	case err != nil:
+		return fmt.Errorf("reading the arguments: %w; see %s --help", err, fs.Name())
+	}
+	return nil
 }
 
 // environment sets every flag that has a variable of its name; arguments come after and win.

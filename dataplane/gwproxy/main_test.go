@@ -32,7 +32,7 @@ func TestArgumentsWinOverTheEnvironment(t *testing.T) {
 		"GWPROXY_LABEL": "zone=a,tier=1",
 	}
 	args := []string{"--listen", "127.0.0.1:2", "--label", "zone=b", "--label=x=y=z", "--audit", "-"}
-	c, err := parse(args, func(name string) string { return env[name] }, io.Discard)
+	c, err := parse(args, func(name string) string { return env[name] }, streams{io.Discard, io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestArgumentsWinOverTheEnvironment(t *testing.T) {
 }
 
 func TestParseHasTheDefaultsOfTheContract(t *testing.T) {
-	c, err := parse(nil, none, io.Discard)
+	c, err := parse(nil, none, streams{io.Discard, io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,11 +74,11 @@ func TestParseRefuses(t *testing.T) {
 			}
 			return ""
 		}
-		if _, err := parse(test.args, getenv, io.Discard); err == nil || !strings.Contains(err.Error(), test.message) {
+		if _, err := parse(test.args, getenv, streams{io.Discard, io.Discard}); err == nil || !strings.Contains(err.Error(), test.message) {
 			t.Errorf("parse(%q) = %v, want an error about %q", test.args, err, test.message)
 		}
 	}
-	if err := run(t.Context(), []string{"-h"}, none, io.Discard); !errors.Is(err, flag.ErrHelp) {
+	if err := run(t.Context(), []string{"-h"}, none, streams{io.Discard, io.Discard}); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("run(-h) = %v, want help", err)
 	}
 }
@@ -92,7 +92,7 @@ func TestHangupReopensTheAuditLog(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	args := []string{"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--state-dir", dir, "--control-plane", "127.0.0.1:1"}
-	go func() { done <- run(ctx, args, none, io.Discard) }()
+	go func() { done <- run(ctx, args, none, streams{io.Discard, io.Discard}) }()
 	exists := func() bool { _, err := os.Stat(audit); return err == nil }
 	eventually(t, exists)
 	if err := os.Rename(audit, audit+".1"); err != nil {
@@ -122,8 +122,30 @@ func eventually(t *testing.T, holds func() bool) {
 }
 
 func TestRunRefusesToListenOffLoopback(t *testing.T) {
-	err := run(t.Context(), []string{"--listen", "0.0.0.0:0", "--state-dir", t.TempDir()}, none, io.Discard)
+	err := run(t.Context(), []string{"--listen", "0.0.0.0:0", "--state-dir", t.TempDir()}, none, streams{io.Discard, io.Discard})
 	if err == nil || !strings.Contains(err.Error(), "loopback") {
 		t.Errorf("run = %v, want a refusal", err)
+	}
+}
+
+func TestVersionIsPrinted(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), []string{"--version"}, none, streams{&out, io.Discard}); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("run = %v, want ErrHelp", err)
+	}
+	if !strings.HasPrefix(out.String(), "gwproxy ") || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("--version printed %q, want the program and its version on one line", out.String())
+	}
+}
+
+// What is wrong with an argument is for main to print, so that it stands there once.
+func TestAWrongArgumentIsSaidOnce(t *testing.T) {
+	var out strings.Builder
+	_, err := parse([]string{"--no-such-flag"}, none, streams{&out, &out})
+	if err == nil || !strings.Contains(err.Error(), "no-such-flag") || !strings.Contains(err.Error(), "--help") {
+		t.Errorf("parse = %v, want the flag and the next step", err)
+	}
+	if out.Len() > 0 {
+		t.Errorf("parse printed %q, want nothing", out.String())
 	}
 }
