@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/seal"
 )
 
 // exchange is one message of an agent and the memory that its answer needs. Exchanges are used again, which saves the
@@ -15,11 +16,12 @@ type exchange struct {
 	body []byte // as it came; the slices below are parts of it
 	out  []byte // what is written around the result, or the whole answer where that is small
 
-	msg    mcp.Message
-	params params
-	era    mcp.Era
-	direct *gateway.Direct // where the request is to a single server
-	call   gateway.Call    // who and whence are filled in by the transport, the rest by callTool
+	msg     mcp.Message
+	params  params
+	era     mcp.Era
+	session seal.Session    // of a legacy request that names one
+	direct  *gateway.Direct // where the request is to a single server
+	call    gateway.Call    // who and whence are filled in by the transport, the rest by callTool
 }
 
 // maxKept bounds the memory, in bytes, that an exchange keeps for the next one, and what a Content-Length alone can make
@@ -42,7 +44,8 @@ func (e *exchanges) free(x *exchange) {
 	if cap(x.body) > maxKept || cap(x.out) > maxKept {
 		return
 	}
-	*x = exchange{body: x.body[:0], out: x.out[:0]} // nothing of one agent's reaches the next
+	x.session.Forget()
+	*x = exchange{body: x.body[:0], out: x.out[:0], session: x.session} // nothing of one agent's reaches the next
 	e.pool.Put(x)
 }
 

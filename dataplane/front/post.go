@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/seal"
 )
 
 // post takes one message. The order is that of trust: nothing of a stranger's body is read, and nothing of a body is
@@ -101,12 +102,11 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request, x *exchange) bo
 	if token == "" || x.era == mcp.Modern || x.msg.Method == "initialize" {
 		return true
 	}
-	s, err := h.sessions.open(token, x.call.Principal)
-	if err != nil {
+	if err := h.sessions.open(&x.session, token, x.call.Principal); err != nil {
 		h.writeError(w, http.StatusNotFound, x.msg.ID, &mcp.Error{Code: http.StatusNotFound, Message: err.Error()})
 		return false
 	}
-	x.call.Session = s.ID
+	x.call.Session = x.session.ID
 	return true
 }
 
@@ -180,7 +180,7 @@ func (h *Handler) begin(w http.ResponseWriter, x *exchange, result []byte) {
 		return // not an initialize result of ours
 	}
 	version, _ := mcp.Unquote(v[0])
-	token := h.sessions.start(version, x.call.Principal)
+	token := h.sessions.start(seal.Facts{Version: version}, x.call.Principal)
 	if token == "" {
 		return
 	}
@@ -188,8 +188,8 @@ func (h *Handler) begin(w http.ResponseWriter, x *exchange, result []byte) {
 	if x.direct == nil {
 		return
 	}
-	if s, err := h.sessions.open(token, x.call.Principal); err == nil {
-		h.clients.add(s.ID, x.direct.Client)
+	if h.sessions.open(&x.session, token, x.call.Principal) == nil {
+		h.clients.add(x.session.ID, x.direct.Client)
 	}
 }
 

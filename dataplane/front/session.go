@@ -58,25 +58,26 @@ func (s *sessions) sealer() *seal.Sealer {
 }
 
 // start returns the id of a new session, or "" while there is no key.
-func (s *sessions) start(version string, p *table.Principal) string {
+func (s *sessions) start(f seal.Facts, p *table.Principal) string {
 	k := s.sealer()
 	if k == nil {
 		return ""
 	}
-	return k.Seal(version, p.Name, time.Now())
+	f.Issued = time.Now()
+	return k.Seal(f, p.Name)
 }
 
-// open returns the session of that token, if the principal may use it.
-func (s *sessions) open(token string, p *table.Principal) (seal.Session, error) {
+// open reads the session of that token into dst, if the principal may use it.
+func (s *sessions) open(dst *seal.Session, token string, p *table.Principal) error {
 	k := s.sealer()
 	if k == nil {
-		return seal.Session{}, errNoSession
+		return errNoSession
 	}
-	got, err := k.Open(token)
-	if err != nil || !got.BelongsTo(p.Name) || time.Since(got.Issued) > maxSessionAge || s.hasEnded(got.ID) {
-		return seal.Session{}, errNoSession
+	err := k.Open(dst, token)
+	if err != nil || !dst.BelongsTo(p.Name) || time.Since(dst.Issued) > maxSessionAge || s.hasEnded(dst.ID) {
+		return errNoSession
 	}
-	return got, nil
+	return nil
 }
 
 func (s *sessions) hasEnded(id string) bool {

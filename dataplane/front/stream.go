@@ -30,19 +30,18 @@ func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request, server stri
 		h.refuse(w, http.StatusBadRequest, "the header "+mcp.HeaderSession+" is missing")
 		return
 	}
-	s, err := h.sessions.open(token, x.call.Principal)
-	if err != nil {
+	if err := h.sessions.open(&x.session, token, x.call.Principal); err != nil {
 		h.refuse(w, http.StatusNotFound, err.Error())
 		return
 	}
+	x.call.Session = x.session.ID
 	if r.Method == http.MethodGet {
-		x.call.Session = s.ID
 		h.stream(w, r, x)
 		return
 	}
-	h.sessions.end(s.ID)
-	h.clients.forget(s.ID)
-	h.conf.endSession(s.ID)
+	h.sessions.end(x.call.Session)
+	h.clients.forget(x.call.Session)
+	h.conf.endSession(x.call.Session)
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -1,134 +1,107 @@
-// Package seal makes the session ids of legacy agents: signed tokens that any proxy with the same key can open, so that
-// proxies share no session state. It refuses tokens that were changed, made with another key, or of another format.
+// Package seal makes what the gateway hands to agents and takes back later: session ids, and values such as cursors and ids
+// of requests. Any proxy with the same key opens them, so proxies share no state; nobody else reads or changes them. It
+// refuses what was changed, made with another key, for another purpose, or in another format, and says no more than that.
 //
-// A token is 51 bytes in URL-safe base64, which makes 68 characters:
+// Both are encrypted and authenticated with AES-256-GCM, each under a key of its own that HKDF derives from the one given,
+// and written in URL-safe base64 without padding. A session id is, before base64:
 //
-//	18  id, random: what names the session elsewhere
-//	 1  format, so that later builds can change all that follows
-//	 4  protocol version, as the number 20251125
-//	 4  when it began, in seconds since 1970
-//	 8  SHA-256 of the principal's name, its first bytes
-//	16  HMAC-SHA256 of all before, its first bytes
+//	18  id, random: what names the session elsewhere; its first 12 are the nonce, all are authenticated
+//	 4  protocol version, as the number 20251125                    ┐
+//	 4  when it began, in seconds since 1970                        │
+//	 8  SHA-256 of the principal's name, its first bytes            │ encrypted
+//	 1  length of the home's address, then the address              │
+//	 2  length of the client's capabilities, then those             │
+//	 …  the client's name and version                               ┘
+//	16  tag
 //
-// A session id is never a proof of who calls: the caller proves that with each request, and the front compares the
-// principal with the one that the token was made for.
+// and a value:
+//
+//	12  nonce, random
+//	 8  when it expires, in seconds since 1970; 0 for never         ┐
+//	 1  length of the address, then the address                     │ encrypted
+//	 …  payload                                                     ┘
+//	16  tag, which covers the kind and what the value is bound to as well
+//
+// Nonces are random, which is safe for some 2^32 sessions and as many values under one key. A session id is never a proof of
+// who calls: the caller proves that with each request, and the front compares the principal with the one in the token.
 package seal
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
-	"hash"
-	"sync"
-	"time"
+	"slices"
 )
 
-// ErrSeal says that a token was not made with this key, or was changed since.
-var ErrSeal = errors.New("the session token is not one of ours")
+// ErrSeal says that a token was not made with this key, for this purpose, or was changed since, or has expired.
+var ErrSeal = errors.New("the token is not one of ours")
 
-// The layout of a token before base64. The id comes first and fills whole base64 groups, so it can be cut out of the
-// token without decoding; the total fills whole groups, so that no two tokens mean the same.
+// What the two keys are derived for. Another format gets another text, and is then opened by nobody who does not know it.
 const (
-	idBytes        = 18
-	formatAt       = idBytes
-	versionAt      = formatAt + 1
-	timeAt         = versionAt + 4
-	principalAt    = timeAt + 4
-	signatureAt    = principalAt + principalBytes
-	principalBytes = 8
-	signatureBytes = 16
-	tokenBytes     = signatureAt + signatureBytes
-
-	idChars    = idBytes / 3 * 4
-	tokenChars = tokenBytes / 3 * 4
-
-	format = 1
+	forSessions = "gatehouse session id, format 2"
+	forValues   = "gatehouse sealed value, format 1"
 )
 
-// Session is what a token says, once it is opened.
-type Session struct {
-	// ID names the session: 24 visible ASCII characters, of which 144 bits are random.
-	ID string
-	// Version is the protocol version that was negotiated, such as "2025-11-25".
-	Version string
-	// Issued is when the session began, in whole seconds.
-	Issued time.Time
-
-	principal [principalBytes]byte
-}
-
-// BelongsTo says whether the session was made for the principal of that name.
-func (s Session) BelongsTo(principal string) bool { return s.principal == digest(principal) }
+const (
+	nonceBytes = 12
+	tagBytes   = 16
+	// maxAddress bounds an address in bytes: its length has one byte.
+	maxAddress = 255
+)
 
 // Sealer makes and opens tokens with one key. It is safe for concurrent use.
-type Sealer struct {
-	pool sync.Pool // of *signer
-}
+type Sealer struct{ sessions, values cipher.AEAD }
 
-// signer is the memory and the keyed hash of one Seal or Open.
-type signer struct {
-	mac   hash.Hash
-	token [tokenBytes]byte
-	sum   [sha256.Size]byte
-}
+// New returns a sealer for a key, of which 32 random bytes are enough. The key is not kept.
+func New(key []byte) *Sealer { return &Sealer{derive(key, forSessions), derive(key, forValues)} }
 
-// New returns a sealer for a key, of which 32 random bytes are enough. The key is not kept by reference.
-func New(key []byte) *Sealer {
-	key = append([]byte(nil), key...)
-	s := new(Sealer)
-	s.pool.New = func() any { return &signer{mac: hmac.New(sha256.New, key)} }
-	return s
-}
-
-// Seal makes a token for a new session: 68 characters of the URL-safe base64 alphabet. Version is a protocol version in
-// the form of a date; another text is kept as the empty one.
-func (s *Sealer) Seal(version, principal string, now time.Time) string {
-	g := s.pool.Get().(*signer) //nolint:forcetypeassert // its New makes nothing else
-	defer s.pool.Put(g)
-	t := g.token[:]
-	rand.Read(t[:idBytes]) // never returns an error: it ends the process where there is no randomness
-	t[formatAt] = format
-	binary.BigEndian.PutUint32(t[versionAt:], packDate(version))
-	binary.BigEndian.PutUint32(t[timeAt:], uint32(now.Unix())) // until the year 2106
-	p := digest(principal)
-	copy(t[principalAt:], p[:])
-	copy(t[signatureAt:], g.sign())
-	return base64.RawURLEncoding.EncodeToString(t)
-}
-
-// Open returns what a token says. The error is ErrSeal, whatever is wrong, so that nobody learns from it.
-func (s *Sealer) Open(token string) (Session, error) {
-	if len(token) != tokenChars {
-		return Session{}, ErrSeal
+// derive makes the cipher for one purpose.
+func derive(key []byte, purpose string) cipher.AEAD {
+	k, err := hkdf.Key(sha256.New, key, nil, purpose, 32)
+	if err != nil {
+		panic("deriving a key: " + err.Error()) // only where the process is told to refuse short keys, and was given one
 	}
-	g := s.pool.Get().(*signer) //nolint:forcetypeassert // its New makes nothing else
-	defer s.pool.Put(g)
-	t := g.token[:]
-	// Decode skips line breaks, so a token with one would come out short.
-	n, err := base64.RawURLEncoding.Decode(t, []byte(token))
-	if err != nil || n != tokenBytes || t[formatAt] != format || !hmac.Equal(t[signatureAt:], g.sign()) {
-		return Session{}, ErrSeal
+	block, err := aes.NewCipher(k)
+	if err != nil {
+		panic("making a cipher: " + err.Error()) // 32 bytes are a key
 	}
-	return Session{
-		ID:        token[:idChars],
-		Version:   unpackDate(binary.BigEndian.Uint32(t[versionAt:])),
-		Issued:    time.Unix(int64(binary.BigEndian.Uint32(t[timeAt:])), 0),
-		principal: [principalBytes]byte(t[principalAt:]),
-	}, nil
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		panic("making a cipher: " + err.Error()) // the block is one of AES
+	}
+	return gcm
 }
 
-// sign returns the signature of the token's content; it is valid until the next call.
-func (g *signer) sign() []byte {
-	g.mac.Reset()
-	g.mac.Write(g.token[:signatureAt])
-	return g.mac.Sum(g.sum[:0])[:signatureBytes]
+// encoding takes one text for each token: no bits are left over that could differ.
+func encoding() *base64.Encoding { return base64.RawURLEncoding.Strict() }
+
+// decode decodes a token into memory, which it grows where needed.
+func decode(memory []byte, token string) ([]byte, error) {
+	size := base64.RawURLEncoding.DecodedLen(len(token))
+	memory = slices.Grow(memory[:0], size)[:size]
+	n, err := encoding().Decode(memory, []byte(token))
+	if err != nil || base64.RawURLEncoding.EncodedLen(n) != len(token) { // it skips line breaks
+		return memory, ErrSeal
+	}
+	return memory, nil
 }
 
-// digest is what a token keeps of a principal's name, which may be long and is nobody else's to read.
-func digest(principal string) [principalBytes]byte {
-	sum := sha256.Sum256([]byte(principal))
-	return [principalBytes]byte(sum[:])
+// appendAddress appends an address behind its length; one that is too long is no address, and left out.
+func appendAddress(dst []byte, address string) []byte {
+	if len(address) > maxAddress {
+		address = ""
+	}
+	return append(append(dst, byte(len(address))), address...)
+}
+
+// cutAddress cuts an address off, and says whether there was one.
+func cutAddress(b []byte) (address, rest []byte, ok bool) {
+	if len(b) == 0 || len(b) <= int(b[0]) {
+		return nil, nil, false
+	}
+	end := 1 + int(b[0])
+	return b[1:end], b[end:], true
 }
