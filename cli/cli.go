@@ -69,7 +69,25 @@ func newRoot(a *app) *cobra.Command {
 		newExplainCommand(a), newValidateCommand(a), newCallCommand(a))
 	inGroup(root, groupKeep, newBackupCommand(a), newRestoreCommand(a))
 	root.AddCommand(newContextCommand(a), newVersionCommand(a))
+	knowShells(root)
 	return root
+}
+
+// knowShells makes cobra's completion command refuse shells that it does not know; by itself it prints its help.
+func knowShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("no completion for %q: bash, fish, powershell or zsh", args[0])
+			}
+			return cmd.Help()
+		}
+	}
 }
 
 // The groups of the help text.

@@ -50,6 +50,9 @@ func newDiffCommand(a *app) *cobra.Command {
 			if len(files) > 0 == (len(args) > 0) {
 				return usagef("compare what: -f PATH…, or one or two revisions")
 			}
+			if prune && len(files) == 0 {
+				return usagef("--prune is for -f: two revisions are compared as they are")
+			}
 			if len(files) > 0 {
 				return a.diffFiles(cmd.Context(), files, prune)
 			}

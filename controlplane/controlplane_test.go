@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -277,5 +278,17 @@ func TestStoppingSendsProxiesAndWaitersAway(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("Run = %v, want nil", err)
+	}
+}
+
+func TestATakenAddressIsNamedWithTheNextStep(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = controlplane.New(controlplane.Config{Listen: l.Addr().String(), AdminListen: "127.0.0.1:0", DataDir: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "name another address") {
+		t.Errorf("New = %v, want the address and what to do", err)
 	}
 }

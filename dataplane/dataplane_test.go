@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -411,5 +412,17 @@ func TestProxyKeepsItsID(t *testing.T) {
 	}
 	if ids[0] != ids[1] || len(ids[0]) < 9 {
 		t.Errorf("ids = %q, want one twice", ids)
+	}
+}
+
+func TestATakenAddressIsNamedWithTheNextStep(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = dataplane.New(dataplane.Config{Listen: l.Addr().String(), AdminListen: "127.0.0.1:0", StateDir: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "name another address") {
+		t.Errorf("New = %v, want the address and what to do", err)
 	}
 }
