@@ -37,13 +37,14 @@ type metadata struct {
 
 // serverSpec is the spec of a Server. One of the two transports is set in an object that is valid.
 type serverSpec struct {
-	Description    string     `json:"description,omitempty"`
-	Stdio          *stdioSpec `json:"stdio,omitempty"`
-	HTTP           *httpSpec  `json:"http,omitempty"`
-	Session        string     `json:"session,omitempty"`
-	CallTimeout    string     `json:"callTimeout,omitempty"`
-	MaxCallTimeout string     `json:"maxCallTimeout,omitempty"`
-	Disabled       bool       `json:"disabled,omitempty"`
+	Description    string         `json:"description,omitempty"`
+	Stdio          *stdioSpec     `json:"stdio,omitempty"`
+	HTTP           *httpSpec      `json:"http,omitempty"`
+	Session        string         `json:"session,omitempty"`
+	CallTimeout    string         `json:"callTimeout,omitempty"`
+	MaxCallTimeout string         `json:"maxCallTimeout,omitempty"`
+	Disabled       bool           `json:"disabled,omitempty"`
+	Questions      *questionsSpec `json:"questions,omitempty"`
 }
 
 // stdioSpec is a server that the proxy runs itself.
@@ -154,6 +155,7 @@ func newServerSpec(s *gatehousev1.Server) *serverSpec {
 		CallTimeout:    s.GetCallTimeout(),
 		MaxCallTimeout: s.GetMaxCallTimeout(),
 		Disabled:       s.GetDisabled(),
+		Questions:      newQuestionsSpec(s.GetQuestions()),
 	}
 	if t := s.GetStdio(); t != nil {
 		spec.Stdio = &stdioSpec{Command: t.GetCommand(), Args: t.GetArgs(), Env: t.GetEnv(), Cwd: t.GetCwd()}

@@ -107,11 +107,15 @@ func load(t *testing.T, text string) *manifest.Set {
 
 func TestDocumentLeavesOutWhatIsEmptyButNotRules(t *testing.T) {
 	for in, want := range map[string]string{
-		`{"kind": "Policy", "spec": {"allow": {"servers": [], "tools": {"s": []}}, "deny": {}}}`: `{"allow":{"tools":{"s":[]}},"deny":{}}`,
-		`{"kind": "Settings", "spec": {"denyOnMissingAgent": false, "defaultAgent": ""}}`:        `{"denyOnMissingAgent":false}`,
-		`{"kind": "Settings", "spec": {}}`:                                                       `{}`,
-		`{"kind": "Server", "spec": {"stdio": {"command": "a<b&c", "args": []}}}`:                `{"stdio":{"command":"a<b&c"}}`,
-		`{"kind": "Server", "spec": {"disabled": true, "session": "call"}}`:                      `{"session":"call","disabled":true}`,
+		`{"kind": "Policy", "spec": {"allow": {"servers": [], "tools": {"s": []}}, "deny": {}}}`:                                                                     `{"allow":{"tools":{"s":[]}},"deny":{}}`,
+		`{"kind": "Settings", "spec": {"denyOnMissingAgent": false, "defaultAgent": ""}}`:                                                                            `{"denyOnMissingAgent":false}`,
+		`{"kind": "Settings", "spec": {}}`:                                                                                                                           `{}`,
+		`{"kind": "Server", "spec": {"stdio": {"command": "a<b&c", "args": []}}}`:                                                                                    `{"stdio":{"command":"a<b&c"}}`,
+		`{"kind": "Server", "spec": {"questions": {}}}`:                                                                                                              `{"questions":{}}`,
+		`{"kind": "Server", "spec": {"questions": {"parkTimeout": "90s", "tier": "park"}}}`:                                                                          `{"questions":{"tier":"park","parkTimeout":"90s"}}`,
+		`{"kind": "Server", "spec": {"questions": {"tier": "replay", "idempotentTools": ["get_*", "x"]}}}`:                                                           `{"questions":{"tier":"replay","idempotentTools":["get_*","x"]}}`,
+		`{"kind": "Server", "spec": {"questions": {"tier": "answer", "elicitation": "cancel", "roots": [{"name": "n", "uri": "file:///a"}, {"uri": "file:///b"}]}}}`: `{"questions":{"tier":"answer","roots":[{"uri":"file:///a","name":"n"},{"uri":"file:///b"}],"elicitation":"cancel"}}`,
+		`{"kind": "Server", "spec": {"disabled": true, "session": "call"}}`:                                                                                          `{"session":"call","disabled":true}`,
 	} {
 		set := load(t, strings.Replace(in, "{", `{"apiVersion": "gatehouse/v1", "metadata": {"name": "default"}, `, 1))
 		doc, err := manifest.NewDocument(set.Objects[0])

@@ -140,6 +140,7 @@ func readServer(c cursor, o *gatehousev1.Object) {
 		"callTimeout":    func(c cursor) { s.CallTimeout = c.text() },
 		"maxCallTimeout": func(c cursor) { s.MaxCallTimeout = c.text() },
 		"disabled":       func(c cursor) { s.Disabled = c.boolean() },
+		"questions":      func(c cursor) { s.Questions = readQuestions(c) },
 	})
 	if c.has("stdio") && c.has("http") {
 		problem := c.doc.problem(c.field+".http", "a server has either stdio or http, not both")

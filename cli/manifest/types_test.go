@@ -29,6 +29,9 @@ func typed() map[string]map[string]string {
 			"spec.stdio.env": "a mapping", "spec.stdio.env.E": "a string", "spec.stdio.cwd": "a string",
 			"spec.http": "a mapping", "spec.http.url": "a string", "spec.http.headers": "a mapping",
 			"spec.http.headers.h": "a string", "spec.http.transport": "a string",
+			"spec.questions": "a mapping", "spec.questions.tier": "a string", "spec.questions.roots": "a list",
+			"spec.questions.elicitation": "a string", "spec.questions.idempotentTools": "a list",
+			"spec.questions.parkTimeout": "a string",
 		},
 		"Policy": {
 			"spec.allow": "a mapping", "spec.allow.servers": "a list", "spec.allow.tools": "a mapping",

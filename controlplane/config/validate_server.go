@@ -9,6 +9,8 @@ import (
 	"time"
 
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 )
 
 // server checks the definition of an upstream.
@@ -26,6 +28,18 @@ func (k *checker) server(s *gatehousev1.Server) {
 	call := k.duration("spec.callTimeout", s.GetCallTimeout())
 	most := k.duration("spec.maxCallTimeout", s.GetMaxCallTimeout())
 	k.warnIf(call > most && most > 0, "spec.callTimeout", "maxCallTimeout caps this to "+s.GetMaxCallTimeout())
+	k.questions(s.GetQuestions())
+}
+
+// questions checks what becomes of a server's questions.
+func (k *checker) questions(q *gatehousev1.Questions) {
+	for _, wrong := range table.CheckQuestions(q) {
+		k.refuse(wrong.Field, wrong.Message)
+	}
+	k.warnIf(q.GetTier() == gatehousev1.QuestionTier_QUESTION_TIER_REPLAY && len(q.GetIdempotentTools()) == 0,
+		"spec.questions.idempotentTools", "no tool may be called again, so only prompts and resources are replayed")
+	k.warnIf(q != nil && q.GetTier() == gatehousev1.QuestionTier_QUESTION_TIER_UNSPECIFIED,
+		"spec.questions.tier", "without a tier, questions are refused")
 }
 
 // duration checks one duration; 0 where it is absent or wrong. Texts are kept as written, so they are read here again.

@@ -75,6 +75,36 @@ func (w wrong) check(t *testing.T) {
 	}
 }
 
+// The tiers whose fields are tried.
+const (
+	answer = gatehousev1.QuestionTier_QUESTION_TIER_ANSWER
+	replay = gatehousev1.QuestionTier_QUESTION_TIER_REPLAY
+	park   = gatehousev1.QuestionTier_QUESTION_TIER_PARK
+)
+
+// asking is a server with questions.
+func asking(q *gatehousev1.Questions) *gatehousev1.Object {
+	return with(stdio("true"), func(s *gatehousev1.Server) { s.Questions = q })
+}
+
+func TestValidateWarnsOfQuestionsThatDoLittle(t *testing.T) {
+	for _, tt := range []struct {
+		questions *gatehousev1.Questions
+		want      string
+	}{
+		{&gatehousev1.Questions{}, "servers/s spec.questions.tier"},
+		{&gatehousev1.Questions{Tier: replay}, "servers/s spec.questions.idempotentTools"},
+		{&gatehousev1.Questions{Tier: replay, IdempotentTools: []string{"get_*"}}, ""},
+		{&gatehousev1.Questions{Tier: answer, Elicitation: "cancel", Roots: []*gatehousev1.Root{{Uri: "file:///a", Name: "a"}}}, ""},
+		{&gatehousev1.Questions{Tier: park, ParkTimeout: "90s"}, ""},
+	} {
+		violations, warnings := config.Validate(configOf(asking(tt.questions)))
+		if got := warned(warnings); got != tt.want || len(violations) > 0 {
+			t.Errorf("Validate(%v) = %v and warnings %q, want warnings %q alone", tt.questions, violations, got, tt.want)
+		}
+	}
+}
+
 func TestValidateNamesTheFieldOfAServer(t *testing.T) {
 	labelled := server("s")
 	labelled.Labels = map[string]string{"a=b": "x", "fine/key": "y"}
@@ -113,6 +143,16 @@ func TestValidateNamesTheFieldOfAServer(t *testing.T) {
 		{with(stdio("true"), func(s *gatehousev1.Server) { s.Session = 9 }), "servers/s spec.session"},
 		{with(stdio("true"), func(s *gatehousev1.Server) { s.CallTimeout = "60" }), "servers/s spec.callTimeout"},
 		{with(stdio("true"), func(s *gatehousev1.Server) { s.MaxCallTimeout = "0s" }), "servers/s spec.maxCallTimeout"},
+		{asking(&gatehousev1.Questions{Tier: 9}), "servers/s spec.questions.tier"},
+		{asking(&gatehousev1.Questions{Tier: park, ParkTimeout: "5"}), "servers/s spec.questions.parkTimeout"},
+		{asking(&gatehousev1.Questions{Tier: park, ParkTimeout: "-1s"}), "servers/s spec.questions.parkTimeout"},
+		{asking(&gatehousev1.Questions{Tier: replay, ParkTimeout: "5m"}), "servers/s spec.questions.parkTimeout"},
+		{asking(&gatehousev1.Questions{IdempotentTools: []string{"x"}}), "servers/s spec.questions.idempotentTools"},
+		{asking(&gatehousev1.Questions{Tier: replay, IdempotentTools: []string{"x", ""}}), "servers/s spec.questions.idempotentTools[1]"},
+		{asking(&gatehousev1.Questions{Tier: park, Elicitation: "decline"}), "servers/s spec.questions.elicitation"},
+		{asking(&gatehousev1.Questions{Tier: answer, Elicitation: "accept"}), "servers/s spec.questions.elicitation"},
+		{asking(&gatehousev1.Questions{Tier: answer, Roots: []*gatehousev1.Root{{Uri: "file:///a"}, {Uri: "https://b"}}}), "servers/s spec.questions.roots[1].uri"},
+		{asking(&gatehousev1.Questions{Tier: park, Roots: []*gatehousev1.Root{{Uri: "file:///a"}}}), "servers/s spec.questions.roots"},
 	} {
 		tt.check(t)
 	}

@@ -42,7 +42,11 @@ func (l *Live) Swap(next *Table) (prev *Table) {
 	return prev
 }
 
-// Release ends a call that Acquire began. It MUST be called once for each.
+// Retain counts one more call on a table that the caller has pinned already, however long it has been retired. It is
+// given back by Release.
+func (t *Table) Retain() { t.refs.Add(1) }
+
+// Release ends a call that Acquire or Retain began. It MUST be called once for each.
 func (t *Table) Release() { t.drop(1) }
 
 // Calls is the number of calls under way on this table.

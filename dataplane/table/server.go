@@ -28,6 +28,9 @@ func (t *Table) addServer(name string, spec *gatehousev1.Server) error {
 	if err := s.readTimeouts(); err != nil {
 		return err
 	}
+	if err := s.readQuestions(); err != nil {
+		return err
+	}
 	key, err := connectionKey(name, spec)
 	if err != nil {
 		return err
@@ -91,9 +94,11 @@ func (s *Server) refuse(field, message string) error {
 }
 
 // connectionKey is the digest behind Server.Key. Description, timeouts and disabled are not in it: changing them keeps
-// the connection.
+// the connection, and so does a tier of questions that declares nothing of its own.
 func connectionKey(name string, spec *gatehousev1.Server) (string, error) {
-	c := &gatehousev1.Server{Transport: spec.GetTransport(), Session: spec.GetSession()}
+	c := &gatehousev1.Server{
+		Transport: spec.GetTransport(), Session: spec.GetSession(), Questions: answering(spec.GetQuestions()),
+	}
 	if c.Session == gatehousev1.SessionMode_SESSION_MODE_UNSPECIFIED {
 		c.Session = gatehousev1.SessionMode_SESSION_MODE_SHARED
 	}

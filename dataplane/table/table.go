@@ -45,13 +45,16 @@ type Server struct {
 	Name string
 	// Spec is the definition, references unresolved.
 	Spec *gatehousev1.Server
-	// Key changes when a change of the definition needs a new connection: a digest of name, transport and session mode.
+	// Key changes when a change of the definition needs a new connection: a digest of name, transport, session mode, and
+	// what the gateway itself answers.
 	// Two tables whose servers have equal keys share the connection.
 	Key string
 	// CallTimeout is used where the agent gives no timeout_ms.
 	CallTimeout time.Duration
 	// MaxCallTimeout caps timeout_ms.
 	MaxCallTimeout time.Duration
+	// Questions say what becomes of what a legacy server asks in a modern agent's call.
+	Questions Questions
 }
 
 // Compile makes a table of content that is already decoded, for instance one that was never sent anywhere. A nil
