@@ -62,7 +62,7 @@ func (h *Handler) aim(w http.ResponseWriter, r *http.Request, x *exchange, serve
 		h.writeError(w, http.StatusBadRequest, nil, err)
 		return false
 	}
-	x.direct = &gateway.Direct{Server: server, Agent: agent}
+	x.direct = &gateway.Direct{Server: server, Agent: agent, Header: r.Header}
 	return true
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,8 @@ type Direct struct {
 	URIs []string
 	// Stream takes what the upstream says before its answer; nil drops it.
 	Stream mcp.Stream
+	// Header are the request's headers, under their canonical names; nil where the transport has none.
+	Header map[string][]string
 	// Client is what the agent declared of itself. It MUST NOT share memory with the request.
 	Client *mcp.Client
 }
@@ -88,6 +91,9 @@ func (f *flight) passThrough(ctx context.Context) error {
 		within, cancel = context.WithTimeout(ctx, limit(s, 0))
 	}
 	defer cancel()
+	if err := f.headersAgree(within, u); err != nil {
+		return fromUpstream(ctx, d.Server, err)
+	}
 	reply, err := f.ask(within, u)
 	if errors.Is(err, ErrMoved) || errors.Is(err, errOver) {
 		f.entry.Outcome = record.OK
@@ -153,6 +159,7 @@ func (f *flight) ask(ctx context.Context, u Upstream) (*mcp.Reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.noteMirrors(ctx, u, c, reply)
 	return f.converse(ctx, u, c, reply)
 }
 
@@ -195,6 +202,7 @@ func (f *flight) prepare(c *mcp.Call) error {
 	if d.Stream != nil {
 		c.Stream = r
 	}
+	c.Header = strangeHeaders(d)
 	return nil
 }
 
@@ -233,5 +241,5 @@ func toEra(e *mcp.Error, era mcp.Era) *mcp.Error {
 
 // fault is a refusal as a JSON-RPC error, for requests whose results have no place for one.
 func (r *refusal) fault(f *flight) *mcp.Error {
-	return &mcp.Error{Code: mcp.CodeInvalidParams, Message: r.message, Data: r.appendBody(nil, f)}
+	return &mcp.Error{Code: cmp.Or(r.protocol, mcp.CodeInvalidParams), Message: r.message, Data: r.appendBody(nil, f)}
 }

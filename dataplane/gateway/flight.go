@@ -22,6 +22,7 @@ type flight struct {
 	principal *table.Principal
 	agent     *policy.Agent // nil until identify
 	entry     record.Entry
+	mirrors   bool      // of tools on their way to the agent, those that mirror parameters wrongly are left out
 	picked    [5][]byte // raw arguments, in the order of the tool's names for them
 
 	reply  mcp.Reply
@@ -137,6 +138,10 @@ func (f *flight) refused(err error) bool {
 		r = &refusal{code: mcp.Internal, message: "the gateway is at fault; its log says more"}
 	}
 	f.entry.Outcome = record.Outcome(r.code)
+	if r.protocol != 0 {
+		f.reply.Error = r.fault(f)
+		return true
+	}
 	if f.direct != nil && f.direct.Name != methodToolsCall {
 		f.reply.Error = r.fault(f)
 		return true

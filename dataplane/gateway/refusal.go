@@ -16,6 +16,7 @@ type refusal struct {
 	code     mcp.Code
 	message  string
 	upstream *mcp.Error // where the upstream answered with an error
+	protocol int64      // where the request itself is wrong, the code of the JSON-RPC error that says so; else 0
 }
 
 func (r *refusal) Error() string { return string(r.code) + ": " + r.message }
@@ -26,6 +27,11 @@ func refuse(code mcp.Code, message string) error { return &refusal{code: code, m
 // refuseArgument words what is wrong with an argument, so that a model can correct it.
 func refuseArgument(format string, args ...any) error {
 	return refuse(mcp.InvalidArgument, fmt.Sprintf(format, args...))
+}
+
+// refuseRequest refuses a request that is wrong as such, whatever it asks for.
+func refuseRequest(code int64, format string, args ...any) error {
+	return &refusal{code: mcp.InvalidArgument, message: fmt.Sprintf(format, args...), protocol: code}
 }
 
 // refuseIdentity words the refusals of identify. They say nothing of what else is configured.

@@ -19,6 +19,9 @@ type Call struct {
 	// Session is the agent's MCP session; empty where there is none. It selects the upstream session where those are
 	// per session.
 	Session string
+	// Header are Mcp-Param headers of the agent's that mirror no parameter known to us, under their canonical names: they
+	// go on as they came where the upstream has headers. Mostly nil.
+	Header map[string][]string
 	// Stream, where set, takes what the upstream says while the call is under way. Nil drops notifications and refuses
 	// requests.
 	Stream Stream

@@ -12,6 +12,8 @@ const (
 	HeaderMethod  = "Mcp-Method"
 	HeaderName    = "Mcp-Name"
 	HeaderSession = "Mcp-Session-Id"
+	// HeaderParam begins the names of headers that mirror parameters of a tool.
+	HeaderParam = "Mcp-Param-"
 )
 
 const (

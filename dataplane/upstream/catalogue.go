@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	mcpgo "github.com/mark3labs/mcp-go/mcp"
-
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
@@ -35,7 +33,7 @@ type Tool struct {
 	// Tokens estimates what Raw costs a model: a quarter of its bytes, rounded up.
 	Tokens int
 
-	headers *mcpgo.Tool // set where parameters are mirrored into headers (x-mcp-header)
+	mirrors []mirror // the parameters that travel in headers too
 }
 
 // Catalogue is the tools of one upstream, in its order. It MUST NOT be changed.
@@ -181,8 +179,8 @@ func (k *catalogueCache) paramHeaders(c *mcp.Call) map[string]string {
 	if cat == nil || c.Method != "tools/call" {
 		return nil
 	}
-	if t := cat.byName[c.Name]; t != nil && t.headers != nil {
-		return mcpgo.GenerateParamHeaders(t.headers, c.Params)
+	if t := cat.byName[c.Name]; t != nil {
+		return t.mirrored(c.Params)
 	}
 	return nil
 }
@@ -285,28 +283,14 @@ func readTool(raw []byte, modernHTTP bool) (Tool, error) {
 		return t, errors.New("it has no name")
 	}
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, raw); err != nil {
+	err := json.Compact(&compact, raw)
+	if err != nil {
 		return t, fmt.Errorf("reading definition: %w", err)
 	}
 	t.Raw = compact.Bytes()
 	t.Tokens = (len(t.Raw) + 3) / 4
-	if modernHTTP && bytes.Contains(t.Raw, []byte(`"x-mcp-header"`)) {
-		return t, t.mirror()
+	if t.mirrors, err = readMirrors(t.Raw); err != nil && !modernHTTP {
+		return t, nil //nolint:nilerr // only where headers are sent it matters
 	}
-	return t, nil
-}
-
-// mirror decodes a definition that mirrors parameters into headers; one that does so wrongly MUST be left out
-// (MCP 2026-07-28, basic/transports/streamable-http §Custom headers).
-func (t *Tool) mirror() error {
-	// Only here is a definition decoded; what agents see is Raw.
-	decoded := new(mcpgo.Tool)
-	if err := json.Unmarshal(t.Raw, decoded); err != nil {
-		return fmt.Errorf("reading x-mcp-header annotations: %w", err)
-	}
-	if err := mcpgo.ValidateParamHeaderAnnotations(decoded); err != nil {
-		return fmt.Errorf("reading x-mcp-header annotations: %w", err)
-	}
-	t.headers = decoded
-	return nil
+	return t, err
 }

@@ -109,6 +109,7 @@ func (c *httpConn) headersOf(x *exchange) http.Header {
 	if x.call.Name != "" {
 		h[mcp.HeaderName] = []string{mcp.EncodeHeader(x.call.Name)}
 	}
+	maps.Copy(h, x.call.Header)
 	for k, v := range c.headers(x.call) {
 		h.Set(k, v)
 	}

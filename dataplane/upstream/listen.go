@@ -16,6 +16,8 @@ type Hello struct {
 	Era mcp.Era
 	// Result is the raw result of initialize, or in the modern era of server/discover. It MUST NOT be changed.
 	Result []byte
+	// Mirrors says that calls have headers for the parameters that their tools mirror.
+	Mirrors bool
 }
 
 // Hello returns what the server said in the handshake of the session that c selects, which is opened if need be. Its error
@@ -30,7 +32,7 @@ func (u *Upstream) Hello(ctx context.Context, c *mcp.Call) (*Hello, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Hello{Era: l.hello.era, Result: l.hello.result}, nil
+	return &Hello{Era: l.hello.era, Result: l.hello.result, Mirrors: l.mirrorsParams()}, nil
 }
 
 // Listen tells c's stream what the server says that belongs to no call, such as what changes, until ctx ends, whose error
