@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
 )
 
 // headersAgree refuses a call whose headers say other than its arguments, for the tools that mirror some: whoever routed
@@ -62,3 +63,6 @@ func (f *flight) noteMirrors(ctx context.Context, u Upstream, c *mcp.Call, page 
 	h, err := u.Hello(ctx, c)
 	f.mirrors = err == nil && h.Mirrors
 }
+
+// sendable says whether a tool of a page can be called.
+func (f *flight) sendable(tool []byte) bool { return !f.mirrors || upstream.Mirrors(tool) == nil }

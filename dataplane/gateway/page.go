@@ -5,7 +5,6 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
-	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
 )
 
 // What the modern era says about keeping a list, where the upstream says nothing: not at all, and not for others.
@@ -61,7 +60,7 @@ func (f *flight) appendPermitted(dst, tools []byte) ([]byte, error) {
 			return nil //nolint:nilerr // what has no clear name is left out
 		}
 		name, ok := mcp.Unquote(v[0])
-		if !ok || !f.agent.Tool(f.direct.Server, name).Allow || f.mirrors && upstream.Mirrors(tool) != nil {
+		if !ok || !f.agent.Tool(f.direct.Server, name).Allow || !f.sendable(tool) {
 			return nil
 		}
 		if len(dst) > start {

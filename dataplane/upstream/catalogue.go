@@ -290,7 +290,7 @@ func readTool(raw []byte, modernHTTP bool) (Tool, error) {
 	t.Raw = compact.Bytes()
 	t.Tokens = (len(t.Raw) + 3) / 4
 	if t.mirrors, err = readMirrors(t.Raw); err != nil && !modernHTTP {
-		return t, nil //nolint:nilerr // only where headers are sent it matters
+		return t, nil // only where headers are sent it matters
 	}
 	return t, err
 }

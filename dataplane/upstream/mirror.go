@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -99,7 +100,7 @@ func (r *mirrorReader) properties(raw []byte, path []string, reachable bool) err
 	}
 	return mcp.Members(raw, func(key, value []byte) error {
 		name, _ := mcp.Unquote(key)
-		return r.schema(value, append(path[:len(path):len(path)], name), reachable)
+		return r.schema(value, append(slices.Clip(path), name), reachable)
 	})
 }
 
