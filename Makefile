@@ -71,6 +71,10 @@ bench: build ## micro benchmarks, then the system against a direct call in the s
 	go test -run '^$$' -bench . -benchmem ./dataplane/... ./controlplane/...
 	go run ./dataplane/bench -bin $(CURDIR)/bin
 
+.PHONY: fuzz-ci
+fuzz-ci: ## the fuzz targets of what reads bytes from outside, 20 s each, as for every change
+	@.ci/fuzz 20
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' cli controlplane dataplane | xargs -n1 dirname | sort -u); do \

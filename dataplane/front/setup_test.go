@@ -1,7 +1,6 @@
 package front_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -215,7 +214,12 @@ func serveHandler(t testing.TB, h http.Handler) *httptest.Server {
 
 // post has a handler answer a body, without a network.
 func post(h http.Handler, body []byte, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, "/mcp", bytes.NewReader(body))
+	return postTo(h, "/mcp", string(body), headers...)
+}
+
+// postTo has a handler answer a body at a path, without a network.
+func postTo(h http.Handler, path, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+laptopKey)
 	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -221,27 +220,4 @@ func TestRealClientSpeaksBothErasOnAPipe(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzPipeAnswersInLines(f *testing.F) {
-	f.Add(waitCall + "\n" + cancelIt)
-	f.Add("{}\n\n[1]\r\n\x00")
-	f.Add(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"odd"},"x":%q}`, strings.Repeat("x", 300)))
-	g := newTools()
-	close(g.release)
-	conf := config(f, g)
-	conf.MaxBody = 256
-	h := front.New(conf)
-	f.Fuzz(func(t *testing.T, in string) {
-		var out strings.Builder
-		if err := h.ServeStdio(t.Context(), strings.NewReader(in), &out); err != nil {
-			t.Fatalf("ServeStdio(%q) = %v", in, err)
-		}
-		drainSignals(g)
-		for line := range strings.Lines(out.String()) {
-			if m, err := mcp.ScanMessage([]byte(line)); err != nil || m.Kind != mcp.Response {
-				t.Errorf("ServeStdio(%q) wrote %q, want responses", in, line)
-			}
-		}
-	})
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
@@ -29,65 +28,6 @@ func TestCheckReadsJSONAsTheStandardSays(t *testing.T) {
 			t.Errorf("Check(%q) = nil, want an error", text)
 		}
 	}
-}
-
-func FuzzCheckAgreesWithEncodingJSON(f *testing.F) {
-	for _, seed := range []string{
-		call, `[1,2.5e-3,"\u0000\ud83d\ude00",null,{"":[]}]`, `{"a":"` + strings.Repeat("x", 20) + `\\"}`, `"\`, "[\"\xff\"]", `[01]`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if depth(text) > mcp.MaxDepth {
-			t.Skip("encoding/json allows deeper texts")
-		}
-		want := json.Valid(text) && utf8.Valid(text)
-		if err := mcp.Check(text); (err == nil) != want {
-			t.Errorf("Check(%q) = %v, want valid %v", text, err, want)
-		}
-	})
-}
-
-// depth bounds how deep the brackets of a text nest, those in strings counted too.
-func depth(text []byte) int {
-	n, most := 0, 0
-	for _, c := range text {
-		switch c {
-		case '[', '{':
-			n++
-		case ']', '}':
-			n--
-		}
-		most = max(most, n)
-	}
-	return most
-}
-
-func FuzzScanMessageAgreesWithEncodingJSON(f *testing.F) {
-	for _, seed := range []string{
-		call, `{"jsonrpc":"2.0","id":"x","result":{}}`, `{"jsonrpc":"2.0","method":"a","\u0069d":1}`, `{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		m, err := mcp.ScanMessage(text)
-		if err != nil {
-			return
-		}
-		var want struct {
-			JSONRPC            string
-			ID, Params, Result json.RawMessage
-			Method             string
-			Error              json.RawMessage
-		}
-		if err := json.Unmarshal(text, &want); err != nil {
-			t.Fatalf("ScanMessage took %q, which encoding/json refuses: %v", text, err)
-		}
-		if m.ID != nil && !bytes.Equal(m.ID, want.ID) || m.Method != want.Method || !bytes.Equal(m.Params, want.Params) ||
-			!bytes.Equal(m.Result, want.Result) || !bytes.Equal(m.Error, want.Error) {
-			t.Errorf("ScanMessage(%q) = %+v, want %+v", text, m, want)
-		}
-	})
 }
 
 // FuzzPick gives Pick and its kin texts that nobody checked: they must neither panic nor, where the text is valid,

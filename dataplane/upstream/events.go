@@ -56,8 +56,12 @@ func (r *eventReader) next() (event, error) {
 			ev.name, begun = "", false
 			continue
 		}
-		if begun, err = r.field(&ev, line, begun); err == nil && more {
-			err = r.rest(&ev, line)
+		data := isData(line)
+		if data || !more { // another field as long as that is thrown away
+			begun, err = r.field(&ev, line, begun)
+		}
+		if err == nil && more {
+			err = r.rest(&ev, data)
 		}
 		if err != nil {
 			ev.data.free()
@@ -71,15 +75,25 @@ func (r *eventReader) line() (line []byte, more bool, err error) {
 	line, err = r.in.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		return line, true, nil
+		return r.holdBack(line), true, nil
 	case err != nil && len(line) == 0:
 		return nil, false, err
 	}
-	return bytes.TrimRight(line, "\r\n"), false, nil
+	return trimEnd(line), false, nil
 }
 
-// dataField is the only field whose value may be longer than one read.
-var dataField = []byte("data") // never changed
+// holdBack leaves the last byte of a part for the next one where it may be half of the line's end.
+func (r *eventReader) holdBack(part []byte) []byte {
+	if n := len(part) - 1; part[n] == '\r' && r.in.UnreadByte() == nil {
+		return part[:n]
+	}
+	return part
+}
+
+// trimEnd takes LF or CRLF off a line.
+func trimEnd(line []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+}
 
 // field takes one field into the event. It returns whether the event has data.
 func (r *eventReader) field(ev *event, line []byte, begun bool) (bool, error) {
@@ -103,14 +117,21 @@ func (r *eventReader) field(ev *event, line []byte, begun bool) (bool, error) {
 	return begun, nil
 }
 
-// rest reads the rest of a line that did not fit; only data may be that long.
-func (r *eventReader) rest(ev *event, line []byte) error {
-	data := bytes.HasPrefix(line, dataField)
+// isData says whether a line holds data, the only field whose value may be longer than one read.
+func isData(line []byte) bool {
+	name, _, _ := bytes.Cut(line, []byte(":"))
+	return string(name) == "data"
+}
+
+// rest reads the rest of a line that did not fit; it is thrown away where it is not data.
+func (r *eventReader) rest(ev *event, data bool) error {
 	for {
 		part, err := r.in.ReadSlice('\n')
 		more := errors.Is(err, bufio.ErrBufferFull)
-		if !more {
-			part = bytes.TrimRight(part, "\r\n")
+		if more {
+			part = r.holdBack(part)
+		} else {
+			part = trimEnd(part)
 		}
 		if data {
 			if err := r.add(ev, part); err != nil {

@@ -1,7 +1,7 @@
 package upstream
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"io"
 )
@@ -16,9 +16,17 @@ func Expand(s string, lookup func(string) (string, bool)) (string, error) {
 // Event is a server-sent event, for the fuzz target.
 type Event struct{ Name, Data string }
 
+// ReadBytes is how much the readers below read at a time: little, so that short streams come to the ends of it.
+const ReadBytes = 64
+
+// ErrTooBig is what an event over the limit ends a stream with.
+var ErrTooBig = errTooBig
+
 // ReadEvents reads all events of a stream.
-func ReadEvents(stream []byte, limit int) (events []Event, lastID string, err error) {
-	r := newEventReader(bytes.NewReader(stream), new(memory), limit)
+func ReadEvents(stream io.Reader, limit int) (events []Event, lastID string, err error) {
+	mem := new(memory)
+	mem.giveReader(bufio.NewReaderSize(nil, ReadBytes))
+	r := newEventReader(stream, mem, limit)
 	defer r.close()
 	for {
 		ev, err := r.next()
@@ -41,8 +49,8 @@ type Line struct {
 }
 
 // ReadLines reads all lines of a stream.
-func ReadLines(stream []byte, limit int) (lines []Line) {
-	r := newLineReader(bytes.NewReader(stream), new(memory), limit)
+func ReadLines(stream io.Reader, limit int) (lines []Line) {
+	r := &lineReader{in: bufio.NewReaderSize(stream, ReadBytes), mem: new(memory), limit: limit}
 	for {
 		buf, err := r.next()
 		var long *longLineError
