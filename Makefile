@@ -67,13 +67,17 @@ vuln: $(TOOLS)/govulncheck ## known vulnerabilities in what is linked
 	else cat .tools/vuln.txt; exit 1; fi
 
 .PHONY: bench
-bench: build ## micro benchmarks, then the system against a direct call in the same run
+bench: build ## micro benchmarks, then the system, section by section (about twenty minutes; docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem ./dataplane/... ./controlplane/...
 	go run ./dataplane/bench -bin $(CURDIR)/bin
 
 .PHONY: fuzz-ci
 fuzz-ci: ## the fuzz targets of what reads bytes from outside, 20 s each, as for every change
 	@.ci/fuzz 20
+
+.PHONY: bench-quick
+bench-quick: build ## the system benchmark in short (about two minutes): shows that it works, its figures say little
+	go run ./dataplane/bench -bin $(CURDIR)/bin -quick
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s)

@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"strconv"
+	"sync"
 )
 
 // request is what the echo upstream reads of a message.
@@ -19,46 +18,64 @@ type request struct {
 	Params struct {
 		Arguments struct {
 			Message json.RawMessage `json:"message"`
+			Size    int             `json:"size"`
 		} `json:"arguments"`
 	} `json:"params"`
 }
 
-// answer returns the response to a message, or nil for a notification.
-func answer(message []byte, list string) []byte {
+// echo is the upstream that does as little as it can.
+type echo struct {
+	list  string   // of its tools
+	texts sync.Map // size → []byte, the JSON string of such a text
+}
+
+// answer returns the response to a message, in parts, or nothing for a notification.
+func (e *echo) answer(message []byte) [][]byte {
 	var r request
 	if json.Unmarshal(message, &r) != nil || r.ID == nil {
 		return nil
 	}
-	switch r.Method {
-	case "tools/call":
-		return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":%s}]}}`, r.ID, r.Params.Arguments.Message)
-	case "tools/list":
-		return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"result":{"tools":%s}}`, r.ID, list)
-	case "initialize":
-		return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"echo","version":"1"}}}`, r.ID)
+	switch args := r.Params.Arguments; {
+	case r.Method == "tools/call" && args.Size > 0:
+		return [][]byte{fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":`, r.ID), e.text(args.Size), []byte(`}]}}`)}
+	case r.Method == "tools/call":
+		return one(`{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":%s}]}}`, r.ID, args.Message)
+	case r.Method == "tools/list":
+		return one(`{"jsonrpc":"2.0","id":%s,"result":{"tools":%s}}`, r.ID, e.list)
+	case r.Method == "initialize":
+		return one(`{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"%s","capabilities":{"tools":{}},"serverInfo":{"name":"echo","version":"1"}}}`, r.ID, legacyVersion)
 	}
-	return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
+	return one(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
 }
 
-// toolList is a list of n tools, the first of which is echo.
+func one(format string, args ...any) [][]byte { return [][]byte{fmt.Appendf(nil, format, args...)} }
+
+// text returns the JSON string of a text, made at its first use.
+func (e *echo) text(n int) []byte {
+	if got, ok := e.texts.Load(n); ok {
+		return got.([]byte) //nolint:forcetypeassert // it holds nothing else
+	}
+	quoted := []byte(`"` + text(n) + `"`) // which has nothing to escape
+	e.texts.Store(n, quoted)
+	return quoted
+}
+
+// toolList is a list of n tools, the last of which is echo.
 func toolList(n int) string {
 	var b bytes.Buffer
-	b.WriteByte('[')
-	for i := range n {
+	for i := 1; i <= n; i++ {
 		name := "echo"
-		if i > 0 {
-			fmt.Fprintf(&b, ",")
+		if i < n {
 			name = "tool_" + strconv.Itoa(i)
 		}
-		fmt.Fprintf(&b, `{"name":%q,"description":"Returns its message, number %d of the tools of this server","inputSchema":{"type":"object","properties":{"message":{"type":"string","description":"what to return"}},"required":["message"]}}`, name, i)
+		fmt.Fprintf(&b, `,{"name":%q,"description":"Returns its message, number %d of the tools of this server","inputSchema":{"type":"object","properties":{"message":{"type":"string","description":"what to return"},"size":{"type":"integer"}}}}`, name, i)
 	}
-	b.WriteByte(']')
-	return b.String()
+	return "[" + b.String()[1:] + "]"
 }
 
 func serveEchoHTTP(addr string, tools int) error {
-	list := toolList(tools)
-	handler := func(w http.ResponseWriter, r *http.Request) {
+	e := &echo{list: toolList(tools)}
+	return http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			w.WriteHeader(http.StatusMethodNotAllowed)
 			return
@@ -68,20 +85,25 @@ func serveEchoHTTP(addr string, tools int) error {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		b := answer(body, list)
-		if b == nil {
+		parts := e.answer(body)
+		if parts == nil {
 			w.WriteHeader(http.StatusAccepted)
 			return
 		}
+		length := 0
+		for _, part := range parts {
+			length += len(part)
+		}
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-		_, _ = w.Write(b) // the client notices a short answer
-	}
-	return http.ListenAndServe(addr, http.HandlerFunc(handler))
+		w.Header().Set("Content-Length", strconv.Itoa(length))
+		for _, part := range parts {
+			_, _ = w.Write(part) // the client notices a short answer
+		}
+	}))
 }
 
 func serveEchoStdio(in io.Reader, out io.Writer, tools int) error {
-	list := toolList(tools)
+	e := &echo{list: toolList(tools)}
 	lines := bufio.NewReaderSize(in, 1<<16)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -91,32 +113,10 @@ func serveEchoStdio(in io.Reader, out io.Writer, tools int) error {
 		if err != nil {
 			return fmt.Errorf("reading a line: %w", err)
 		}
-		if b := answer(line, list); b != nil {
-			if _, err := out.Write(append(b, '\n')); err != nil {
+		if parts := e.answer(line); parts != nil {
+			if _, err := out.Write(append(bytes.Join(parts, nil), '\n')); err != nil {
 				return fmt.Errorf("writing a line: %w", err)
 			}
 		}
 	}
-}
-
-// serveReverse is the plain reverse proxy that the gateway is compared with.
-func serveReverse(addr, to string) error {
-	target, err := url.Parse(to)
-	if err != nil {
-		return fmt.Errorf("parsing %q: %w", to, err)
-	}
-	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport: &http.Transport{MaxIdleConnsPerHost: 256},
-	}
-	buffered := func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body) // unbuffered, it cuts some large answers short
-		if err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		proxy.ServeHTTP(w, r)
-	}
-	return http.ListenAndServe(addr, http.HandlerFunc(buffered))
 }

@@ -1,143 +1,93 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 )
 
-// concurrency is how many callers there are at a time.
-var concurrency = []int{1, 16, 64}
+// grid is a table in Markdown.
+type grid [][]string
 
-// cell is one target at one concurrency.
-type cell struct {
-	target  string
-	callers int
+// newGrid begins one with its heads.
+func newGrid(heads ...string) *grid {
+	rules := slices.Repeat([]string{"---"}, len(heads))
+	return &grid{heads, rules}
 }
 
-// measure runs all targets in turn, rounds times, and prints what it found.
-func measure(ctx context.Context, o options) error {
-	s, err := start(ctx, o)
-	defer s.stop()
-	if err != nil {
-		return err
+// row adds a row; cells are printed as they are.
+func (g *grid) row(cells ...any) {
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		row[i] = fmt.Sprint(c)
 	}
-	printMachine()
-	idle := memory(s.gatewayPID)
-	found := map[cell][]sample{}
-	for round := range o.rounds + 1 {
-		for _, n := range concurrency {
-			for _, t := range s.targets() {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				got, err := t.drive(n, o.window)
-				if err != nil {
-					return err
-				}
-				if round > 0 { // the first one warms up
-					found[cell{t.name, n}] = append(found[cell{t.name, n}], got)
-				}
-			}
-		}
-	}
-	printCalls(s.targets(), found)
-	if err := printFleet(ctx, s); err != nil {
-		return err
-	}
-	fmt.Printf("\nMemory of gwproxy (VmRSS): %s idle, %s after the load, %s at its peak.\n", idle, memory(s.gatewayPID), field(s.gatewayPID, "VmHWM"))
-	return nil
+	*g = append(*g, row)
 }
 
-func printMachine() {
-	revision, _ := exec.Command("git", "rev-parse", "--short", "HEAD").Output() // only for the record
-	model := "unknown processor"
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if name, ok := strings.CutPrefix(line, "model name\t: "); ok {
-				model = strings.TrimSpace(name)
-			}
-		}
+func (g *grid) print() {
+	for _, row := range *g {
+		fmt.Println("| " + strings.Join(row, " | ") + " |")
 	}
-	fmt.Printf("%s, %d processors, %s, %s, commit %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), model, runtime.Version(), strings.TrimSpace(string(revision)))
+	fmt.Println()
 }
 
-// median of what f says of the samples.
-func median[T float64 | time.Duration](samples []sample, f func(sample) T) T {
-	list := make([]T, len(samples))
-	for i, s := range samples {
-		list[i] = f(s)
-	}
-	slices.Sort(list)
+// median of a list; 0 of none.
+func median[T float64 | time.Duration](list []T) T {
 	if len(list) == 0 {
 		return 0
 	}
+	list = slices.Sorted(slices.Values(list))
 	return list[len(list)/2]
 }
 
-// baseline is what a target's overhead is counted against.
-func baseline(name string) string {
-	switch name {
-	case "reverse proxy", "gateway http":
-		return "direct http"
-	case "gateway stdio":
-		return "direct stdio"
-	}
-	return ""
+// reading is what is read from a sample.
+type reading func(sample) float64
+
+func rate(s sample) float64    { return s.rate() }
+func perCall(s sample) float64 { return float64(s.perCall()) }
+
+func latency(p float64) reading {
+	return func(s sample) float64 { return float64(s.percentile(p)) }
 }
 
-func printCalls(targets []target, found map[cell][]sample) {
-	fmt.Println("| target | callers | calls/s | P50 | P95 | P99 | added P50 | added P95 | added P99 |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|")
-	for _, t := range targets {
-		for _, n := range concurrency {
-			samples := found[cell{t.name, n}]
-			at := func(p float64) time.Duration {
-				return median(samples, func(s sample) time.Duration { return s.percentile(p) })
-			}
-			added := func(p float64) string {
-				base, ok := found[cell{baseline(t.name), n}]
-				if !ok {
-					return "–"
-				}
-				return fmt.Sprint((at(p) - median(base, func(s sample) time.Duration { return s.percentile(p) })).Round(time.Microsecond))
-			}
-			fmt.Printf("| %s | %d | %.0f | %v | %v | %v | %s | %s | %s |\n", t.name, n, median(samples, sample.rate),
-				at(50).Round(time.Microsecond), at(95).Round(time.Microsecond), at(99).Round(time.Microsecond), added(50), added(95), added(99))
+// of is the median of a reading over the rounds.
+func (f findings) of(name string, callers int, read reading) float64 {
+	var list []float64
+	for _, s := range f[cell{name, callers}] {
+		list = append(list, read(s))
+	}
+	return median(list)
+}
+
+// ratio is the median over the rounds of what a reading of one target is to that of another in the same round.
+func (f findings) ratio(name, to string, callers int, read reading) float64 {
+	of, base := f[cell{name, callers}], f[cell{to, callers}]
+	var list []float64
+	for i := range min(len(of), len(base)) {
+		if b := read(base[i]); b > 0 {
+			list = append(list, read(of[i])/b)
 		}
 	}
+	return median(list)
 }
 
-// printFleet measures and prints commit → ack.
-func printFleet(ctx context.Context, s *system) error {
-	fmt.Printf("\n| proxies | commit → last ack, P50 | P95 |\n|---|---|---|\n")
-	for _, n := range []int{1, 10, 100} {
-		got, err := measureFleet(ctx, s.control, s.dir, n)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("| %d | %v | %v |\n", n, got.percentile(50).Round(time.Microsecond), got.percentile(95).Round(time.Microsecond))
-	}
-	return nil
+// span is a duration as tables show it.
+func span(nanoseconds float64) string {
+	return time.Duration(nanoseconds).Round(time.Microsecond).String()
 }
 
-func memory(pid int) string { return field(pid, "VmRSS") }
+// times is a ratio as tables show it.
+func times(ratio float64) string { return fmt.Sprintf("%.2f×", ratio) }
 
-// field reads one line of /proc/PID/status.
-func field(pid int, name string) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return "unknown"
+// verdict says whether a wish came true.
+func verdict(ok bool) string {
+	if ok {
+		return "yes"
 	}
-	for line := range strings.Lines(string(b)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown"
+	return "**no**"
 }
+
+func kib(bytes int) string { return fmt.Sprintf("%d KB", bytes>>10) }
+
+func mib(bytes float64) string { return fmt.Sprintf("%.1f MB", bytes/(1<<20)) }

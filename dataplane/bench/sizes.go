@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// resultSizes are how large the results are, in bytes of text.
+var resultSizes = []int{1 << 10, 64 << 10, 1 << 20}
+
+// measureSizes compares results of several sizes with the reverse proxy.
+func measureSizes(ctx context.Context, o options) error {
+	l, err := newLab(o)
+	if err != nil {
+		return err
+	}
+	defer l.stop()
+	targets, err := l.sizeTargets(ctx)
+	if err != nil {
+		return err
+	}
+	concurrency := []int{1, 16}
+	found, err := interleave(ctx, o, targets, concurrency)
+	if err != nil {
+		return err
+	}
+	printSizes(found, concurrency)
+	var goals []goal
+	for _, n := range resultSizes[1:] {
+		goals = append(goals, goal{kib(n) + " results, calls/s at 16 callers", sized(legacyHTTP, n), sized(reverse, n), 16, rate, 1.1, false})
+	}
+	printGoalsOf(found, goals)
+	return nil
+}
+
+func sized(name string, n int) string { return name + ", " + kib(n) }
+
+func (l *lab) sizeTargets(ctx context.Context) (targets []target, err error) {
+	upstream, err := l.echo(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := l.role(ctx, "reverse", "-to", "http://"+upstream.addr)
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.plane(ctx, httpServer("http", upstream.addr))
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range resultSizes {
+		want, call := text(n), toolsCall("echo", size(n))
+		targets = append(targets,
+			plain(sized(directHTTP, n), process{addr: upstream.addr}, call, want),
+			plain(sized(reverse, n), proxy, call, want),
+			p.legacy(sized(legacyHTTP, n), "/mcp", executeTool("http", size(n)), want),
+			p.legacy(sized(serverHTTP, n), "/mcp/http", call, want))
+	}
+	return targets, nil
+}
+
+func printSizes(found findings, concurrency []int) {
+	g := newGrid("result", "callers", "target", "calls/s", "P50", "P99", "CPU per call", "calls/s against the reverse proxy", "CPU against it")
+	for _, n := range resultSizes {
+		for _, callers := range concurrency {
+			for _, name := range []string{directHTTP, reverse, legacyHTTP, serverHTTP} {
+				at, base := sized(name, n), sized(reverse, n)
+				used, usedRatio := span(found.of(at, callers, perCall)), times(found.ratio(at, base, callers, perCall))
+				if name == directHTTP {
+					used, usedRatio = "–", "–"
+				}
+				g.row(kib(n), callers, name, fmt.Sprintf("%.0f", found.of(at, callers, rate)), span(found.of(at, callers, latency(50))),
+					span(found.of(at, callers, latency(99))), used, times(found.ratio(at, base, callers, rate)), usedRatio)
+			}
+		}
+	}
+	g.print()
+}
