@@ -27,6 +27,13 @@ type Call struct {
 	Stream Stream
 	// Client is what the agent declared of itself; nil declares nothing.
 	Client *Client
+	// Profile, where set, are the capabilities, a raw object, that the session MUST have been opened with: one in the
+	// gateway's name, in the legacy era, of this agent's alone. Stream is then asked what the server asks.
+	Profile []byte
+	// Alone says that no other call that is alone may be under way on the session: what the server asks then belongs to
+	// this call, also where the transport does not say so. It needs a Profile. A session on which such a call did not end
+	// well is not used again.
+	Alone bool
 }
 
 // Client is what an agent declared of itself, for upstreams that are to see the agent and not the gateway. Its slices are
@@ -48,6 +55,12 @@ type Stream interface {
 	// Ask passes a request of the upstream's on and waits for the agent's answer; params are as for Notify, but valid until
 	// Ask returns. ctx ends when the call does, or when the upstream cancels its request.
 	Ask(ctx context.Context, method string, params []byte) (*Reply, error)
+}
+
+// Witness is a Stream that is told when its upstream asks for something that is not offered to it, and so was refused.
+// Refused may be called from several goroutines, and late: when the call has returned.
+type Witness interface {
+	Refused(method string)
 }
 
 // Reply is an upstream's answer: exactly one of Result and Error is set.

@@ -155,7 +155,7 @@ func (k *catalogueCache) read(ctx context.Context) (*Catalogue, error) {
 	s := k.up.shared
 	if !k.up.isShared() { // it belongs to no agent, so it gets a session of its own
 		var err error
-		if s, err = k.up.temporary(); err != nil {
+		if s, err = k.up.temporary(nil); err != nil {
 			return nil, err
 		}
 		defer k.up.release(s)

@@ -32,6 +32,8 @@ type dialer struct {
 	// legacy says that the last handshake found a legacy server: the next one spares itself the probe, which costs a
 	// round trip, or seconds with a server that keeps silent. A handshake that goes wrong forgets it.
 	legacy *atomic.Bool
+	// offers are what the server's requests are answered with on the gateway's own sessions; nil refuses them.
+	offers *offers
 	// client is the agent whose own the connections are; nil for those of the gateway.
 	client *mcp.Client
 }
@@ -43,7 +45,7 @@ func (d *dialer) as(client *mcp.Client) *dialer {
 	}
 	own := *d
 	// What one agent's session speaks says nothing about those of others.
-	own.client, own.legacy = client, new(atomic.Bool)
+	own.client, own.offers, own.legacy = client, nil, new(atomic.Bool)
 	return &own
 }
 

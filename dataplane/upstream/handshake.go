@@ -189,6 +189,9 @@ func (d *dialer) identity() []byte {
 // introduction are the params of initialize: an agent's own, where the connection is, else the gateway's.
 func (d *dialer) introduction() []byte {
 	version, capabilities, info := mcp.LegacyVersions[0], []byte("{}"), d.identity()
+	if d.offers != nil {
+		capabilities = d.offers.capabilities
+	}
 	if c := d.client; c != nil {
 		if slices.Contains(mcp.LegacyVersions, c.Version) {
 			version = c.Version

@@ -73,6 +73,7 @@ type endpoint struct {
 	log       *slog.Logger
 	hooks     hooks
 	asks      bool // the server may ask the agent
+	offers    *offers
 	transport *http.Transport
 	scrub     func(string) string
 	// static are the definition's headers, resolved.
@@ -105,7 +106,8 @@ func (d *dialer) newEndpoint(ctx context.Context, r *resolver) (*endpoint, error
 		return nil, conduct("has a url that is none of http or https")
 	}
 	e := &endpoint{
-		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, asks: d.client != nil, transport: d.http, scrub: r.scrub,
+		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, asks: d.client != nil, offers: d.offers,
+		transport: d.http, scrub: r.scrub,
 		static: http.Header{"User-Agent": {"gatehouse/" + d.cfg.Version}}, gone: make(chan struct{}),
 	}
 	for k, v := range headers {

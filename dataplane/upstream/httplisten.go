@@ -15,8 +15,8 @@ func (c *httpConn) overhear(t *talk, msg mcp.Message) {
 		c.answerOrNotice(msg)
 		return
 	}
-	if msg.Kind == mcp.Request && !mayAsk([]*talk{t}, msg) {
-		c.answerOrNotice(msg)
+	if to := []*talk{t}; msg.Kind == mcp.Request && !mayAsk(to, msg) {
+		c.answerOrNotice(msg, to...)
 		return
 	}
 	if msg.Kind == mcp.Notification {
@@ -39,11 +39,15 @@ func (c *httpConn) hear(msg mcp.Message) {
 	}
 }
 
-// answerOrNotice deals with what concerns us alone.
-func (c *httpConn) answerOrNotice(msg mcp.Message) {
+// answerOrNotice deals with what concerns us alone; to is the call, if any, on whose stream it was said.
+func (c *httpConn) answerOrNotice(msg mcp.Message, to ...*talk) {
 	switch msg.Kind {
 	case mcp.Request:
-		c.postBeside(appendServerReply(nil, msg))
+		answer, no := c.offers.append(nil, msg)
+		if no {
+			refused(to, msg.Method)
+		}
+		c.postBeside(answer)
 	case mcp.Notification:
 		noticed(msg.Method, c.hooks)
 	}

@@ -17,6 +17,8 @@ type inbox struct {
 	// waiters are the calls under way, talks those of them whose agents listen.
 	waiters waiters
 	talks   talks
+	// offers are what we answer requests with that are for no agent.
+	offers *offers
 	// respond sends our answer to a request of the server; it MUST NOT block, and owns the buffer.
 	respond func(*buffer)
 }
@@ -38,12 +40,16 @@ func (in *inbox) receive(buf *buffer) {
 		in.answer(msg, buf)
 		return
 	case mcp.Request:
-		if to := in.talks.pick(msg, in.waiters.lone); mayAsk(to, msg) {
+		to := in.talks.pick(msg, in.waiters.lone)
+		if mayAsk(to, msg) {
 			to[0].take(remark{msg, buf})
 			return
 		}
 		out := in.mem.take()
-		out.b = appendServerReply(out.b, msg)
+		var no bool
+		if out.b, no = in.offers.append(out.b, msg); no {
+			refused(to, msg.Method)
+		}
 		in.respond(out)
 	case mcp.Notification:
 		noticed(msg.Method, in.hooks)
@@ -212,14 +218,4 @@ func noticed(method string, h hooks) {
 	if method == "notifications/tools/list_changed" {
 		h.changed()
 	}
-}
-
-// appendServerReply answers a server's request: we declare no capability, so it may ask nothing but ping.
-func appendServerReply(dst []byte, msg mcp.Message) []byte {
-	if msg.Method == "ping" {
-		return mcp.AppendResponse(dst, msg.ID, []byte("{}"))
-	}
-	return mcp.AppendError(dst, msg.ID, &mcp.Error{
-		Code: mcp.CodeMethodNotFound, Message: "the gateway does not offer " + msg.Method,
-	})
 }

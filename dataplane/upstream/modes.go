@@ -19,6 +19,8 @@ func (u *Upstream) acquire(c *mcp.Call) (*session, error) {
 	switch {
 	case u.absent != "":
 		return nil, u.shutDown()
+	case c.Profile != nil:
+		return u.lend(c)
 	case c.Client != nil && takesRequests(c.Client):
 		return u.own(c)
 	case u.isShared():
@@ -28,7 +30,7 @@ func (u *Upstream) acquire(c *mcp.Call) (*session, error) {
 	case u.mode == gatehousev1.SessionMode_SESSION_MODE_SESSION && c.Session != "":
 		return u.keep(owner{session: c.Session, agent: c.Agent}) // one MCP session may act as several agents
 	}
-	return u.temporary()
+	return u.temporary(nil)
 }
 
 // takesRequests says whether an agent declared that servers may ask it something, in the era where they do.
@@ -45,24 +47,20 @@ func takesRequests(c *mcp.Client) bool {
 // agent has no session, it lasts for the call.
 func (u *Upstream) own(c *mcp.Call) (*session, error) {
 	if c.Session == "" || u.mode == gatehousev1.SessionMode_SESSION_MODE_CALL {
-		s, err := u.temporary()
-		if err == nil {
-			s.client = c.Client
-		}
-		return s, err
+		return u.temporary(c.Client)
 	}
-	return u.keepAs(owner{c.Session, c.Agent, string(c.Client.Capabilities)}, c.Client)
+	return u.keepAs(owner{session: c.Session, agent: c.Agent, capabilities: string(c.Client.Capabilities)}, c.Client)
 }
 
-// temporary returns a session that ends when it is released.
-func (u *Upstream) temporary() (*session, error) {
+// temporary returns a session that ends when it is released, in an agent's name; nil is the gateway's.
+func (u *Upstream) temporary(client *mcp.Client) (*session, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s, err := u.addLocked(owner{})
 	if err != nil {
 		return nil, err
 	}
-	s.ended = true
+	s.client, s.ended = client, true
 	return s, nil
 }
 

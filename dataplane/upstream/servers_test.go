@@ -268,6 +268,14 @@ func (s *scripted) call(r request) {
 		one, two := <-s.answered, <-s.answered
 		text, _ := json.Marshal([]string{one, two})
 		s.resultf(r.ID, "%s", text)
+	case "poll": // asks all that there is to ask, one after the other
+		var all []string
+		for i, method := range []string{"elicitation/create", "roots/list", "sampling/createMessage"} {
+			s.sayf(`{"jsonrpc":"2.0","id":"q%d","method":%q,"params":{}}`, i, method)
+			all = append(all, <-s.answered)
+		}
+		text, _ := json.Marshal(all)
+		s.resultf(r.ID, "%s", text)
 	case "change":
 		s.stateMu.Lock()
 		s.tools++

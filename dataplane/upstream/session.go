@@ -40,6 +40,8 @@ type owner struct {
 	session, agent string
 	// capabilities are those that the agent declared, where the session is opened with them; raw.
 	capabilities string
+	// lane tells those of one agent's sessions apart that are lent to one call each; 0 is no such session.
+	lane int
 }
 
 // session is one session with a server: a place for one connection, dialled when it is needed and again when it was lost.
@@ -65,6 +67,8 @@ type session struct {
 	users int
 	// used is when the last of them let go.
 	used time.Time
+	// alone says that a call has it that wants no other beside it that may be asked.
+	alone bool
 	// ended says that its owner has lost it: the last user closes it.
 	ended bool
 }

@@ -21,7 +21,7 @@ type sseConn struct {
 // dialSSE opens the stream and waits for the place to post to.
 func dialSSE(ctx context.Context, e *endpoint) (*sseConn, error) {
 	c := &sseConn{endpoint: e}
-	c.inbox = inbox{name: e.name, mem: e.mem, log: e.log, hooks: e.hooks, respond: func(buf *buffer) {
+	c.inbox = inbox{name: e.name, mem: e.mem, log: e.log, hooks: e.hooks, offers: e.offers, respond: func(buf *buffer) {
 		e.postBeside(append([]byte(nil), buf.b...))
 		buf.free()
 	}}

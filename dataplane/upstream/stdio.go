@@ -55,7 +55,7 @@ func dialStdio(d *dialer, p program) (*stdioConn, error) {
 		out: make(chan *buffer, outgoing), gone: make(chan struct{}),
 	}
 	c.said.Store(new(hello))
-	c.inbox = inbox{name: c.name, mem: c.mem, log: c.log, hooks: c.hooks, respond: c.offer}
+	c.inbox = inbox{name: c.name, mem: c.mem, log: c.log, hooks: c.hooks, offers: d.offers, respond: c.offer}
 	c.tasks.Go(c.write)
 	c.tasks.Go(c.read)
 	return c, nil

@@ -59,6 +59,7 @@ func newUpstream(p *Pool, s *table.Server) *Upstream {
 	u.dialer = &dialer{
 		name: s.Name, spec: s.Spec, cfg: &p.cfg, mem: &p.mem, http: p.http, log: u.log,
 		hooks: hooks{changed: u.cat.invalidate, down: u.down}, headers: u.cat.paramHeaders, legacy: new(atomic.Bool),
+		offers: newOffers(s.Spec.GetQuestions()),
 	}
 	return u
 }
@@ -95,17 +96,17 @@ func (u *Upstream) Call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 }
 
 // attempt performs a call once.
-func (u *Upstream) attempt(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+func (u *Upstream) attempt(ctx context.Context, c *mcp.Call) (reply *mcp.Reply, err error) {
 	s, err := u.acquire(c)
 	if err != nil {
 		return nil, err
 	}
-	defer u.release(s)
+	defer func() { u.giveBack(s, c, err) }()
 	l, err := s.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
-	reply, err := l.call(ctx, c)
+	reply, err = l.call(ctx, c)
 	u.note(err)
 	return reply, err
 }
