@@ -171,6 +171,7 @@ func (s *Server) drain(ctx context.Context) error {
 	}
 	err := s.pool.Close() // ends the calls that are left
 	s.leave()
+	s.front.Close()
 	err = errors.Join(err, s.audit.Close())
 	s.handlers.Wait()
 	return errors.Join(err, s.health.Close())

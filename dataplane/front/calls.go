@@ -44,11 +44,12 @@ func (c *calls) begin(ctx context.Context, session string, id []byte) (_ context
 	}
 }
 
-// cancel cancels the request that the params of a notifications/cancelled name, if it is under way in that session.
-func (c *calls) cancel(session string, params []byte) {
+// cancel cancels the request that the params of a notifications/cancelled name, and says whether it may be under way
+// elsewhere: it is not here in that session.
+func (c *calls) cancel(session string, params []byte) (elsewhere bool) {
 	var v [1][]byte
 	if _, err := mcp.Pick(params, []string{"requestId"}, v[:]); err != nil || v[0] == nil {
-		return // a receiver ignores cancellations that it does not understand (basic/utilities/cancellation)
+		return false // a receiver ignores cancellations that it does not understand (basic/utilities/cancellation)
 	}
 	c.mu.Lock()
 	cancel := c.m[callKey{session, string(v[0])}]
@@ -56,4 +57,5 @@ func (c *calls) cancel(session string, params []byte) {
 	if cancel != nil {
 		cancel(errCancelled)
 	}
+	return cancel == nil
 }

@@ -22,7 +22,7 @@ func pathServer(path string) (string, bool) {
 // direct answers a request to a single server. What the upstream says before its answer turns the answer into a stream of
 // events; without it, the answer is as plain as any.
 func (h *Handler) direct(ctx context.Context, w http.ResponseWriter, r *http.Request, x *exchange) {
-	e := &events{h: h, w: w, session: x.call.Session, silent: !accepts(r.Header, "text/event-stream")}
+	e := &events{h: h, w: w, principal: x.call.Principal.Name, session: x.call.Session, silent: !accepts(r.Header, "text/event-stream")}
 	defer e.close()
 	if x.msg.Method == "subscriptions/listen" {
 		var done func()

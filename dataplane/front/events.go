@@ -10,10 +10,11 @@ import (
 
 // events is the answer to one request as a stream of events, which begins with the first one. It implements mcp.Stream.
 type events struct {
-	h       *Handler
-	w       http.ResponseWriter
-	session string // whose agent can be asked; empty: nobody can
-	silent  bool   // the agent does not read events
+	h      *Handler
+	w      http.ResponseWriter
+	silent bool // the agent does not read events
+	// principal and session say whose agent can be asked; no session: nobody can
+	principal, session string
 
 	mu     sync.Mutex // guards below; held during a write, since events must not mix
 	begun  bool
@@ -36,9 +37,10 @@ func (e *events) Ask(ctx context.Context, method string, params []byte) (*mcp.Re
 	if e.session == "" {
 		return &mcp.Reply{Error: &mcp.Error{Code: mcp.CodeMethodNotFound, Message: "this client has no session to be asked in"}}, nil
 	}
-	id, answer := e.h.asks.begin(e.session)
-	defer e.h.asks.end(e.session, id)
-	if !e.ask(id, method, params) {
+	number, answer := e.h.asks.begin(e.session)
+	defer e.h.asks.end(e.session, number)
+	id := e.h.sealAsk(e.principal, e.session, number)
+	if id == nil || !e.ask(id, method, params) {
 		return &mcp.Reply{Error: &mcp.Error{Code: mcp.CodeInternalError, Message: "the request is over"}}, nil
 	}
 	select {
@@ -50,13 +52,13 @@ func (e *events) Ask(ctx context.Context, method string, params []byte) (*mcp.Re
 }
 
 // ask sends a request; false says that the stream is closed.
-func (e *events) ask(id int64, method string, params []byte) bool {
+func (e *events) ask(id []byte, method string, params []byte) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return false
 	}
-	return e.sendLocked(mcp.AppendRequest(nil, id, method, params))
+	return e.sendLocked(mcp.AppendRequestAs(nil, id, method, params))
 }
 
 // close keeps everything but the answer off the stream from now on, and says whether there is a stream.

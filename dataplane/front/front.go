@@ -70,6 +70,12 @@ type Config struct {
 	// SealKey returns the key that signs session ids, nil while there is none; nil means that there never is one, and
 	// legacy agents are then served without sessions. It is asked at each use, so that a new key holds at once.
 	SealKey func() []byte
+	// Address is where other proxies reach this one, host and port. Sessions that begin here name it as their home, and what
+	// concerns them is forwarded here by the others. Empty means a fleet of one: nothing is forwarded.
+	Address string
+	// Peers returns the addresses of the other proxies, which hear of what may concern any of them; nil means that there are
+	// none. The slice is not changed.
+	Peers func() []string
 	// EndSession is told when an agent's session is over, by its id; nil means that nobody needs to know.
 	EndSession func(session string)
 	// Version is the gateway's own version, which agents see beside its name; empty means "dev".
@@ -118,6 +124,7 @@ type Handler struct {
 	calls    calls
 	clients  clients
 	asks     asks
+	peers    peers
 	memory   exchanges
 
 	drain   sync.Once
@@ -133,6 +140,7 @@ func New(conf Config) *Handler {
 		origins:  http.NewCrossOriginProtection(),
 		control:  newControl(conf.version()),
 		sessions: sessions{key: conf.SealKey},
+		peers:    peers{client: newPeerClient()},
 		drained:  make(chan struct{}),
 	}
 	h.lists = renderLists(conf.Gateway.ToolsList(), conf.version())
@@ -142,3 +150,7 @@ func New(conf Config) *Handler {
 // Drain ends the open event streams, which nothing else would end, so that the HTTP server can shut down. Calls under way
 // go on. It may be called more than once.
 func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
+
+// Close waits for what other proxies are being told, which takes seconds at most, and lets the connections to them go. It is
+// for when no more requests come.
+func (h *Handler) Close() { h.peers.close() }

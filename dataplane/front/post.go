@@ -20,6 +20,7 @@ import (
 //	scan           -- exactly one message, nothing ambiguous: 400 and -32700 or -32600
 //	postEra        -- do headers and body agree on an era: 400 and -32020, -32022 or -32602
 //	resume         -- legacy: is the session the caller's: 404
+//	goHome         -- is it another proxy's: the rest is done there
 //	request        -- serve, then write head, result and tail
 //	  or notify    -- 202
 func (h *Handler) post(w http.ResponseWriter, r *http.Request, server string) {
@@ -40,11 +41,13 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, server string) {
 		h.writeError(w, http.StatusBadRequest, x.msg.ID, err)
 		return
 	}
-	if !h.resume(w, r, x) {
+	if !h.resume(w, r, x) || h.goHome(w, r, x) {
 		return
 	}
 	if x.msg.Kind == mcp.Notification {
-		h.notify(x)
+		if h.notify(x) {
+			h.broadcast(r, x, "")
+		}
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}
@@ -111,11 +114,12 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request, x *exchange) bo
 }
 
 // notify takes a notification. Only a cancellation means anything to us, and only within a session: without one, the
-// caller cannot be told from others with the same key.
-func (h *Handler) notify(x *exchange) {
-	if x.msg.Method == "notifications/cancelled" && x.call.Session != "" {
-		h.calls.cancel(x.call.Session, x.msg.Params)
+// caller cannot be told from others with the same key. It says whether it may mean a call that is with another proxy.
+func (h *Handler) notify(x *exchange) (elsewhere bool) {
+	if x.msg.Method != "notifications/cancelled" || x.call.Session == "" {
+		return false
 	}
+	return h.calls.cancel(x.call.Session, x.msg.Params)
 }
 
 // request answers a request.
@@ -131,13 +135,18 @@ func (h *Handler) request(w http.ResponseWriter, r *http.Request, x *exchange) {
 	h.answer(ctx, w, r, x, reply, err)
 }
 
-// answered takes an agent's answer to a request of an upstream's. Where none was asked there is nothing to answer, and
-// that is no fault either: the request may be over.
+// answered takes an agent's answer to a request of an upstream's; the request's id says which proxy asked it. Where none was
+// asked there is nothing to answer, and that is no fault either: the request may be over.
 func (h *Handler) answered(w http.ResponseWriter, r *http.Request, x *exchange) {
 	if !h.resume(w, r, x) {
 		return
 	}
-	h.asks.answer(x.call.Session, &x.msg)
+	if number, address, ok := h.openAsk(x); ok {
+		if h.forward(w, r, x, address) {
+			return
+		}
+		h.asks.answer(x.call.Session, number, &x.msg)
+	}
 	w.WriteHeader(http.StatusAccepted)
 }
 
@@ -172,24 +181,25 @@ func (h *Handler) requestContext(r *http.Request, x *exchange) (ctx context.Cont
 	return h.calls.begin(ctx, x.call.Session, x.msg.ID)
 }
 
-// begin gives a legacy agent the session that its initialize asked for. The version that was negotiated travels in the
-// session's id, so that any proxy knows it.
+// begin gives a legacy agent the session that its initialize asked for. What was negotiated and declared travels in the
+// session's id, so that any proxy knows it; only what is too large for that is remembered.
 func (h *Handler) begin(w http.ResponseWriter, x *exchange, result []byte) {
 	var v [1][]byte
 	if _, err := mcp.Pick(result, []string{"protocolVersion"}, v[:]); err != nil {
 		return // not an initialize result of ours
 	}
 	version, _ := mcp.Unquote(v[0])
-	token := h.sessions.start(seal.Facts{Version: version}, x.call.Principal)
+	f := seal.Facts{Version: version, Home: h.conf.Address}
+	if x.direct != nil && x.direct.Client != nil {
+		f.Capabilities, f.Info = x.direct.Client.Capabilities, x.direct.Client.Info
+	}
+	token := h.sessions.start(f, x.call.Principal)
 	if token == "" {
 		return
 	}
 	w.Header().Set(mcp.HeaderSession, token)
-	if x.direct == nil {
-		return
-	}
-	if h.sessions.open(&x.session, token, x.call.Principal) == nil {
-		h.clients.add(x.session.ID, x.direct.Client)
+	if len(f.Capabilities)+len(f.Info) > seal.MaxDeclaration && h.sessions.open(&x.session, token, x.call.Principal) == nil {
+		h.clients.declare(x.session.ID, x.direct.Client)
 	}
 }
 

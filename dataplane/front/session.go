@@ -3,6 +3,7 @@ package front
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,11 +20,11 @@ const (
 	// maxSessionAge is when a session id stops working, so that ids do not live for ever.
 	maxSessionAge = 30 * 24 * time.Hour // desktop clients keep theirs for days
 	// maxEnded bounds the ended sessions that are remembered. Their ids would work again after that many more have ended.
-	maxEnded = 4096
+	maxEnded = 64 << 10
 )
 
 // sessions makes and opens the session ids of legacy agents. All that a session is stands in its id, so nothing is kept
-// for one that goes on, and another proxy can take it over; only ended ones are remembered, and in this process alone.
+// for one that goes on, and another proxy can take it over; only ended ones are remembered, by each proxy that hears of it.
 type sessions struct {
 	key     func() []byte
 	current atomic.Pointer[sealer]
@@ -87,8 +88,9 @@ func (s *sessions) hasEnded(id string) bool {
 	return ended
 }
 
-// end makes open refuse a session from now on, in this process.
+// end makes open refuse a session from now on.
 func (s *sessions) end(id string) {
+	id = strings.Clone(id) // which is part of the whole token
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended == nil {

@@ -208,6 +208,9 @@ func serveHandler(t testing.TB, h http.Handler) *httptest.Server {
 		}
 		http.DefaultClient.CloseIdleConnections()
 		s.Close()
+		if c, ok := h.(interface{ Close() }); ok {
+			c.Close()
+		}
 	})
 	return s
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
-// legacyOnly serves GET and DELETE, which need a session. DELETE ends it here at once; other
-// proxies are not told, so there the id works until it is too old, for its own principal alone.
+// legacyOnly serves GET and DELETE, which need a session.
 func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request, server string) {
 	x := h.memory.take()
 	defer h.memory.free(x)
@@ -35,14 +34,31 @@ func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request, server stri
 		return
 	}
 	x.call.Session = x.session.ID
-	if r.Method == http.MethodGet {
-		h.stream(w, r, x)
+	if r.Method == http.MethodDelete {
+		h.end(w, r, x)
 		return
 	}
-	h.sessions.end(x.call.Session)
-	h.clients.forget(x.call.Session)
-	h.conf.endSession(x.call.Session)
-	w.WriteHeader(http.StatusNoContent)
+	if !h.goHome(w, r, x) {
+		h.stream(w, r, x)
+	}
+}
+
+// end ends a session, here at once. Its home hears of it before the agent does, if it is one of a single server, and all
+// other proxies soon: where one does not, the id works until it is too old, for its own principal alone.
+func (h *Handler) end(w http.ResponseWriter, r *http.Request, x *exchange) {
+	session := x.call.Session
+	h.sessions.end(session)
+	h.clients.forget(session)
+	h.conf.endSession(session)
+	if x.direct == nil {
+		h.broadcast(r, x, "")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	h.broadcast(r, x, string(x.session.Home))
+	if !h.goHome(w, r, x) {
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 // stream keeps the event stream of a legacy session open. The gateway's own tools never change, so nothing is sent on it
@@ -66,9 +82,9 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, x *exchange) {
 // anew whether the agent may hear it, and another subscription what.
 func (h *Handler) changes(ctx context.Context, x *exchange, e *events) {
 	for ctx.Err() == nil {
-		known := h.clients.of(x.call.Session)
+		known := h.clients.watch(x.call.Session)
 		d := *x.direct // the gateway gets a new one each time
-		d.Call, d.Stream, d.Client, d.URIs = x.call, e, known.Client, known.uris
+		d.Call, d.Stream, d.Client, d.URIs = x.call, e, h.sessionClient(x), known.uris
 		d.Name = "subscriptions/listen"
 		within, done := until(ctx, known.changed)
 		reply, err := h.conf.Gateway.Direct(within, &d)

@@ -15,6 +15,12 @@ func AppendRequest(dst []byte, id int64, method string, params []byte) []byte {
 	return appendMethod(append(dst, ','), method, params)
 }
 
+// AppendRequestAs is AppendRequest with an id that is raw JSON, and appears as it stands.
+func AppendRequestAs(dst, id []byte, method string, params []byte) []byte {
+	dst = append(append(dst, `{"jsonrpc":"2.0","id":`...), id...)
+	return appendMethod(append(dst, ','), method, params)
+}
+
 // AppendNotification appends a JSON-RPC notification, which nobody answers; params is a raw object, nil for none.
 func AppendNotification(dst []byte, method string, params []byte) []byte {
 	return appendMethod(append(dst, `{"jsonrpc":"2.0",`...), method, params)
