@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
@@ -22,9 +23,10 @@ type dialer struct {
 	spec *gatehousev1.Server
 	cfg  *Config
 	mem  *memory
-	// http is shared by all servers, and so are its TCP connections.
-	http *http.Transport
-	log  *slog.Logger
+	// http and direct are shared by all servers, and so are their TCP connections.
+	http   *http.Transport
+	direct *h1.Client
+	log    *slog.Logger
 	// hooks are handed to every connection.
 	hooks hooks
 	// headers gives the Mcp-Param-* headers of a call in the modern era; nil for almost all.

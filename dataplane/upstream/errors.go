@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
 // errNotExecuted says that a request did not reach the server, or that the server refused it unread because it no longer
@@ -58,6 +59,9 @@ func plain(err error) string {
 	}
 	if s, ok := errors.AsType[*statusError](err); ok {
 		return s.Error()
+	}
+	if f, ok := errors.AsType[*h1.FaultError](err); ok {
+		return f.Error()
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err

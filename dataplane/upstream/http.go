@@ -42,13 +42,16 @@ type httpConn struct {
 	lingers atomic.Bool // the server keeps streams open after the answer, so waiting for their end is no use
 }
 
-// call performs a request. The body is not pooled: net/http may still be reading it when the answer is there already.
+// call performs a request.
 func (c *httpConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
 	said, id := c.said.Load(), c.ids.Add(1)
-	body, err := said.appendRequest(make([]byte, 0, len(call.Params)+256), id, call)
+	buf := c.mem.take() // send keeps nothing of it
+	defer buf.free()
+	body, err := said.appendRequest(buf.b, id, call)
 	if err != nil {
 		return nil, err
 	}
+	buf.b = body
 	x := &exchange{said: said, id: id, call: call, body: body}
 	if call.Stream != nil {
 		x.talk = c.converse(ctx, id, call)
@@ -77,7 +80,7 @@ type exchange struct {
 // exchange sends a request and reads its answer, whichever of the two forms the server chose. A session that the answer
 // to initialize opens is kept for the requests after it.
 func (c *httpConn) exchange(ctx context.Context, x *exchange) (*mcp.Reply, error) {
-	resp, err := c.do(ctx, http.MethodPost, c.headersOf(x), x.body)
+	resp, err := c.send(ctx, &message{method: http.MethodPost, said: x.said, mirrors: c.mirrorsOf(x), body: x.body})
 	if err != nil {
 		return nil, c.broken(ctx, err)
 	}
@@ -97,23 +100,39 @@ func (c *httpConn) exchange(ctx context.Context, x *exchange) (*mcp.Reply, error
 	return c.body(x, resp, buf)
 }
 
-// headersOf returns the headers of a request: those of the connection, and in the modern era those that mirror the body.
-func (c *httpConn) headersOf(x *exchange) http.Header {
-	// Nothing differs between legacy requests, so none is made for each.
+// mirrorsOf returns the headers that mirror the body, which the modern era has.
+func (c *httpConn) mirrorsOf(x *exchange) []field {
 	if x.said.era == mcp.Legacy {
-		return x.said.post
+		return nil
 	}
-	// The header that all requests share MUST NOT be changed: others are sending it at this moment.
-	h := maps.Clone(x.said.post)
-	h[mcp.HeaderMethod] = []string{x.call.Method}
+	all := make([]field, 0, 4)
+	all = append(all, field{mcp.HeaderMethod, x.call.Method})
 	if x.call.Name != "" {
-		h[mcp.HeaderName] = []string{mcp.EncodeHeader(x.call.Name)}
+		all = append(all, field{mcp.HeaderName, mcp.EncodeHeader(x.call.Name)})
 	}
-	maps.Copy(h, x.call.Header)
-	for k, v := range c.headers(x.call) {
-		h.Set(k, v)
+	ours := c.headers(x.call)
+	for name, value := range ours {
+		all = append(all, field{http.CanonicalHeaderKey(name), value})
 	}
-	return h
+	for name, values := range x.call.Header {
+		if has(ours, name) {
+			continue
+		}
+		for _, value := range values {
+			all = append(all, field{name, value})
+		}
+	}
+	return all
+}
+
+// has says whether there is a header of that name, given in its canonical form.
+func has(headers map[string]string, name string) bool {
+	for have := range headers {
+		if http.CanonicalHeaderKey(have) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // isType says whether an answer's content is of a media type, given in lower case.

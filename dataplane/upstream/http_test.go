@@ -515,3 +515,27 @@ func mirrored(u *upstream.Upstream, ctx context.Context, n int) string {
 	}
 	return ""
 }
+
+// Not all servers are reached the short way.
+func TestHeadersThatSteerTheConnectionWork(t *testing.T) {
+	w := &web{}
+	s := w.start(t)
+	s.GetHttp().Headers = map[string]string{"Connection": "close", "X-Team": "a"}
+	mustCall(t, one(t, upstream.Config{}, s), tool("x"))
+	if got := w.requests("tools/call")[0].header; got.Get("X-Team") != "a" || got.Get("Content-Type") != "application/json" {
+		t.Errorf("headers = %v, want those of the definition and ours", got)
+	}
+}
+
+func TestDefinitionsHeadersDoNotWinOverThoseOfARequest(t *testing.T) {
+	w := &web{modern: true}
+	s := w.start(t)
+	s.GetHttp().Headers = map[string]string{"Mcp-Method": "other", "Mcp-Name": "other", "Accept": "text/html", "Host": "elsewhere"}
+	mustCall(t, one(t, upstream.Config{}, s), tool("x"))
+	got := w.requests("tools/call")[0].header
+	for name, want := range map[string]string{"Mcp-Method": "tools/call", "Mcp-Name": "x", "Accept": "application/json, text/event-stream"} {
+		if all := got.Values(name); len(all) != 1 || all[0] != want {
+			t.Errorf("header %s = %q, want %q alone", name, all, want)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
 const (
@@ -55,12 +56,14 @@ func oldTransport(err error) bool {
 	return errors.As(err, &e) && slices.Contains([]int{400, 404, 405}, e.status)
 }
 
-// spoken is how HTTP requests look since the last step of the handshake. It is never changed.
+// spoken is how HTTP requests look since the last step of the handshake. It is never changed, but for what is kept in lead.
 type spoken struct {
 	*hello
 	// post and get are whole headers, made once: requests share them, and MUST NOT change them.
 	post http.Header
 	get  http.Header
+	// lead is post as bytes, once it was needed.
+	lead atomic.Pointer[lead]
 	// session is the legacy session's id; empty where there is none.
 	session string
 }
@@ -75,7 +78,9 @@ type endpoint struct {
 	asks      bool // the server may ask the agent
 	offers    *offers
 	transport *http.Transport
-	scrub     func(string) string
+	// direct posts without net/http; nil where that must do it: https, and servers behind an HTTP proxy.
+	direct *h1.Host
+	scrub  func(string) string
 	// static are the definition's headers, resolved.
 	static http.Header
 	host   string // of the definition's headers; empty means the URL's
@@ -116,6 +121,9 @@ func (d *dialer) newEndpoint(ctx context.Context, r *resolver) (*endpoint, error
 		}
 	}
 	e.url.Store(u)
+	if addr, ok := plainAddress(u); ok {
+		e.direct = d.direct.Host(addr)
+	}
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx)) // ctx bounds the handshake alone
 	e.speak(new(hello))
 	return e, nil
@@ -143,25 +151,6 @@ func (e *endpoint) speak(h *hello) {
 
 // lose ends the connection.
 func (e *endpoint) lose() { e.losing.Do(func() { close(e.gone) }) }
-
-// do sends a request. Redirects are followed where they keep the method and the origin, so that the definition's headers
-// go nowhere else.
-func (e *endpoint) do(ctx context.Context, method string, header http.Header, body []byte) (*http.Response, error) {
-	for range maxRedirects {
-		resp, err := e.transport.RoundTrip(e.request(ctx, method, header, body))
-		if err != nil {
-			return nil, err
-		}
-		if resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
-			return resp, nil
-		}
-		resp.Body.Close()
-		if err := e.follow(resp); err != nil {
-			return nil, err
-		}
-	}
-	return nil, conduct("redirects without end")
-}
 
 // request makes a request without parsing the URL again. GetBody lets net/http repeat one that was not written at all,
 // for instance when a kept TCP connection turns out to be closed.
@@ -241,7 +230,7 @@ func (e *endpoint) read(resp *http.Response) (*buffer, error) {
 
 // post sends a message that has no answer.
 func (e *endpoint) post(ctx context.Context, body []byte) error {
-	resp, err := e.do(ctx, http.MethodPost, e.said.Load().post, body)
+	resp, err := e.send(ctx, &message{method: http.MethodPost, said: e.said.Load(), body: body})
 	if err != nil {
 		return e.broken(ctx, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
 // Pool holds the upstreams of all tables that still have calls. Tables whose servers have equal keys share an upstream.
@@ -16,8 +17,10 @@ type Pool struct {
 	// cfg has every field set.
 	cfg Config
 	// mem is shared by all connections.
-	mem  memory
-	http *http.Transport
+	mem memory
+	// http does what direct does not: https, event streams that are asked for, proxies.
+	http   *http.Transport
+	direct *h1.Client
 
 	byKey atomic.Pointer[map[string]*Upstream] // replaced as a whole, so that readers take no lock
 
@@ -33,7 +36,7 @@ type Pool struct {
 
 // New makes a pool without upstreams. Close ends what it starts.
 func New(c Config) *Pool {
-	p := &Pool{cfg: c.withDefaults(), http: newTransport(), uses: make(map[string]int), stop: make(chan struct{})}
+	p := &Pool{cfg: c.withDefaults(), http: newTransport(), direct: h1.New(h1.Config{}), uses: make(map[string]int), stop: make(chan struct{})}
 	p.byKey.Store(&map[string]*Upstream{})
 	p.tasks.Go(p.sweep)
 	return p
@@ -170,5 +173,6 @@ func (p *Pool) Close() error {
 	closing.Wait()
 	p.tasks.Wait()
 	p.http.CloseIdleConnections()
+	p.direct.Close()
 	return nil
 }

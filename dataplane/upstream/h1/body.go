@@ -1,0 +1,110 @@
+package h1
+
+import (
+	"bytes"
+	"io"
+)
+
+// How the end of a body is told.
+const (
+	counted    = iota // by a length
+	chunked           // by a chunk of no bytes
+	untilClose        // by the end of the connection
+)
+
+// sizeLine bounds the line before each chunk; extensions, which it may hold, nobody uses.
+const sizeLine = 256
+
+// body reads the body of an answer.
+type body struct {
+	mode int
+	left int64 // of the body, or of the chunk
+	next bool  // a chunk has been read, so the end of its line is next
+}
+
+// read reads into p, which is not empty. io.EOF says that this was all, and may come with the last bytes.
+func (b *body) read(c *conn, p []byte, limit int) (n int, err error) {
+	switch b.mode {
+	case untilClose:
+		return c.read(p)
+	case chunked:
+		if b.left == 0 {
+			if err := b.chunk(c, limit); err != nil {
+				return 0, err
+			}
+		}
+	}
+	n, err = c.read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	switch {
+	case err != nil:
+		return n, short(err)
+	case b.left == 0 && b.mode == counted:
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// chunk begins the next chunk (RFC 9112 §7.1); behind the last one it reads the trailers and returns io.EOF.
+func (b *body) chunk(c *conn, limit int) error {
+	if b.next {
+		if line, err := c.line(sizeLine); err != nil {
+			return err
+		} else if len(line) > 0 {
+			return fault("more in a chunk than its size")
+		}
+	}
+	line, err := c.line(sizeLine)
+	if err != nil {
+		return err
+	}
+	if b.left, err = chunkSize(line); err != nil {
+		return err
+	}
+	if b.next = b.left > 0; b.next {
+		return nil
+	}
+	return trailers(c, limit)
+}
+
+// chunkSize reads the line before a chunk: hexadecimal digits, and extensions that nobody looks at (§7.1.1).
+func chunkSize(line []byte) (n int64, err error) {
+	digits, _, _ := bytes.Cut(line, []byte(";"))
+	digits = bytes.TrimRight(digits, " \t")
+	if len(digits) == 0 || len(digits) > 15 || !isValue(string(line)) {
+		return 0, fault("a chunk without a size")
+	}
+	for _, d := range digits {
+		switch {
+		case isDigit(d):
+			d -= '0'
+		case 'a' <= d|0x20 && d|0x20 <= 'f':
+			d = d | 0x20 - 'a' + 10
+		default:
+			return 0, fault("a chunk without a size")
+		}
+		n = n<<4 | int64(d)
+	}
+	return n, nil
+}
+
+// trailers reads and forgets the fields behind the last chunk (§7.1.2); io.EOF says that they were well.
+func trailers(c *conn, limit int) error {
+	for limit >= 0 {
+		line, err := c.line(limit)
+		if err != nil {
+			return err
+		}
+		if len(line) == 0 {
+			return io.EOF
+		}
+		if bytes.IndexByte(line, '\r') >= 0 {
+			return fault("a line with a bare CR in it")
+		}
+		if _, _, err := parseField(string(line)); err != nil {
+			return err
+		}
+		limit -= len(line) + 2
+	}
+	return fault("trailers without end")
+}
