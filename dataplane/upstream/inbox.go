@@ -127,10 +127,13 @@ type waiters struct {
 	// byID :: id → where its answer goes
 	byID map[int64]chan answer
 	err  error // set once, when the connection was lost
+	// agent and session are those of all agents' calls so far, unless mixed: more than one has called.
+	agent, session string
+	mixed          bool
 }
 
 // add registers a call and names it; c, with room for one answer, gets exactly one unless drop comes first.
-func (w *waiters) add(c chan answer) (id int64, err error) {
+func (w *waiters) add(c chan answer, call *mcp.Call) (id int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
@@ -139,16 +142,23 @@ func (w *waiters) add(c chan answer) (id int64, err error) {
 	if w.byID == nil {
 		w.byID = make(map[int64]chan answer)
 	}
+	if call.Agent != "" { // else it is the gateway's own, such as reading a catalogue
+		if w.agent == "" {
+			w.agent, w.session = call.Agent, call.Session
+		}
+		w.mixed = w.mixed || w.agent != call.Agent || w.session != call.Session
+	}
 	w.next++
 	w.byID[w.next] = c
 	return w.next, nil
 }
 
-// lone says whether there is exactly one call under way.
+// lone says whether there is exactly one call under way, and none was ever another agent's or of another session: a server
+// may go on talking of a call that was cancelled, or that it has answered.
 func (w *waiters) lone() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.byID) == 1
+	return len(w.byID) == 1 && !w.mixed
 }
 
 // take removes a call; nil says that there is none of that id.

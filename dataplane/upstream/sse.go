@@ -107,7 +107,7 @@ func (c *sseConn) place(text string) error {
 func (c *sseConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
 	wait := c.mem.takeAnswer()
 	defer c.mem.giveAnswer(wait)
-	id, err := c.inbox.waiters.add(wait)
+	id, err := c.inbox.waiters.add(wait, call)
 	if err != nil {
 		return nil, err
 	}

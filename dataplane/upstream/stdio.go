@@ -75,7 +75,7 @@ func (c *stdioConn) listen(context.Context) {}
 func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
 	wait := c.mem.takeAnswer()
 	defer c.mem.giveAnswer(wait)
-	id, err := c.inbox.waiters.add(wait)
+	id, err := c.inbox.waiters.add(wait, call)
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,38 @@ func telling(token string, a *agent) *mcp.Call {
 	}
 }
 
+// TestWhatNamesNoCallStaysWithTheOnlyCaller: on a pipe that all share, a message that names no call reaches the call under way
+// only while nobody else has ever called: it may be of a call that is over.
+func TestWhatNamesNoCallStaysWithTheOnlyCaller(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	call := func(agentID, session string) (logs int) {
+		a := new(agent)
+		c := telling("token", a)
+		c.Agent, c.Session = agentID, session
+		reply, err := u.Call(soon(t), c)
+		reply.Close()
+		if err != nil {
+			t.Fatalf("Call = %v", err)
+		}
+		for _, text := range a.heard() {
+			if strings.HasPrefix(text, "notifications/message") {
+				logs++
+			}
+		}
+		return logs
+	}
+	for i, want := range []int{1, 1} {
+		if got := call("one", "s1"); got != want {
+			t.Errorf("call %d of the only caller heard %d log messages, want %d", i, got, want)
+		}
+	}
+	for _, other := range [][2]string{{"one", "s2"}, {"two", ""}, {"one", "s1"}} {
+		if got := call(other[0], other[1]); got != 0 {
+			t.Errorf("agent %q in session %q heard %d log messages, want none: others have called", other[0], other[1], got)
+		}
+	}
+}
+
 func TestProgressReachesTheCallItIsAboutInOrder(t *testing.T) {
 	u := one(t, upstream.Config{}, child("legacy"))
 	agents := make([]agent, 4)
