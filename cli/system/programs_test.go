@@ -22,6 +22,10 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(serverEnv) != "" {
+		serveLines(os.Stdin, os.Stdout)
+		return
+	}
 	os.Exit(buildAndRun(m))
 }
 
