@@ -25,13 +25,26 @@ type difference struct {
 	warnings []*gatehousev1.Warning
 }
 
-// accessChange is one tool that an agent gains or loses, in JSON.
+// accessChange is what an agent gains or loses, in JSON: one tool, one resource or one prompt.
 type accessChange struct {
-	Agent  string `json:"agent"`
-	Server string `json:"server"`
-	Tool   string `json:"tool"`
-	Before string `json:"before"`
-	After  string `json:"after"`
+	Agent    string `json:"agent"`
+	Server   string `json:"server"`
+	Tool     string `json:"tool,omitempty"`
+	Resource string `json:"resource,omitempty"`
+	Prompt   string `json:"prompt,omitempty"`
+	Before   string `json:"before"`
+	After    string `json:"after"`
+}
+
+// what names it for people, who read a name without a word before it as a tool's.
+func (c *accessChange) what() string {
+	switch {
+	case c.Resource != "":
+		return "resource " + c.Resource
+	case c.Prompt != "":
+		return "prompt " + c.Prompt
+	}
+	return c.Tool
 }
 
 // newDiffCommand shows the consequence beside the change: a glob that is one character wider may open a hundred tools.
@@ -40,7 +53,7 @@ func newDiffCommand(a *app) *cobra.Command {
 	var prune bool
 	cmd := &cobra.Command{
 		Use:   "diff -f PATH… | diff REVISION [REVISION]",
-		Short: "show what files or revisions change: objects, and who gains or loses which tool",
+		Short: "show what files or revisions change: objects, and who gains or loses which access",
 		Long: "diff compares the newest revision with what applying the files would make of it, or two revisions.\n" +
 			"With one revision, it is compared with the newest. Exit code 2 says that there is a difference.",
 		Args:              cobra.MaximumNArgs(2),
@@ -133,7 +146,8 @@ func newDifference(resp *gatehousev1.DiffResponse) *difference {
 	}
 	for _, c := range resp.GetAccess() {
 		d.Access = append(d.Access, accessChange{
-			Agent: c.GetAgent(), Server: c.GetServer(), Tool: c.GetTool(), Before: c.GetBefore(), After: c.GetAfter(),
+			Agent: c.GetAgent(), Server: c.GetServer(), Tool: c.GetTool(), Resource: c.GetResource(), Prompt: c.GetPrompt(),
+			Before: c.GetBefore(), After: c.GetAfter(),
 		})
 	}
 	return d
@@ -174,7 +188,7 @@ func (d *difference) printAccess(a *app, w io.Writer) error {
 		if c.After == "deny" {
 			line = a.paint(w, red, "-")
 		}
-		if _, err := fmt.Fprintf(w, "  %s %s: %s/%s  %s → %s\n", line, c.Agent, c.Server, c.Tool, c.Before, c.After); err != nil {
+		if _, err := fmt.Fprintf(w, "  %s %s: %s/%s  %s → %s\n", line, c.Agent, c.Server, c.what(), c.Before, c.After); err != nil {
 			return err
 		}
 	}

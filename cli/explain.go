@@ -47,18 +47,19 @@ func orNull(s string) *string {
 type explainFlags struct {
 	sources sources
 	request *gatehousev1.ExplainRequest
-	tool    string // goes into the request where the flag was given, also as the empty name
-	exit    bool   // --exit-code
+	// One of these goes into the request where its flag was given, also as the empty name.
+	tool, resource, prompt string
+	exit                   bool // --exit-code
 }
 
 // newExplainCommand makes `gwctl explain`.
 func newExplainCommand(a *app) *cobra.Command {
 	f := &explainFlags{request: &gatehousev1.ExplainRequest{}}
 	cmd := &cobra.Command{
-		Use:   "explain [--agent A] --server S [--tool T]",
-		Short: "say whether an agent may use a server or a tool, and which rule decides",
-		Long: "explain asks the code that enforces. Without --tool it asks about the server; without --agent it asks for a\n" +
-			"caller that named none. With -f or --rules it decides by files and needs no control plane.",
+		Use:   "explain [--agent A] --server S [--tool T | --resource URI | --prompt P]",
+		Short: "say whether an agent may use a server, tool, resource or prompt, and which rule decides",
+		Long: "explain asks the code that enforces. Without --tool, --resource or --prompt it asks about the server; without\n" +
+			"--agent it asks for a caller that named none. With -f or --rules it decides by files and needs no control plane.",
 		Example: "  gwctl explain --agent backend --server postgres --tool drop_table\n" +
 			"  gwctl explain --rules rules.json --agent backend --server postgres --exit-code",
 		Args: cobra.NoArgs,
@@ -68,6 +69,8 @@ func newExplainCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.request.Agent, "agent", "", "agent that the caller names; empty means none")
 	flags.StringVar(&f.request.Server, "server", "", "server")
 	flags.StringVar(&f.tool, "tool", "", "tool; leave the flag out to ask about the server")
+	flags.StringVar(&f.resource, "resource", "", "URI of a resource, or the text of a template, instead of a tool")
+	flags.StringVar(&f.prompt, "prompt", "", "prompt, instead of a tool")
 	flags.Int64Var(&f.request.Revision, "revision", 0, "decide at this revision instead of the newest")
 	flags.BoolVar(&f.exit, "exit-code", false, "exit with 2 where the decision is deny")
 	f.sources.declare(cmd)
@@ -94,8 +97,8 @@ func (a *app) explain(cmd *cobra.Command, f *explainFlags) error {
 	if !cmd.Flags().Changed("server") {
 		return usagef("--server is missing")
 	}
-	if cmd.Flags().Changed("tool") {
-		f.request.Tool = &f.tool // the empty name is a name
+	if err := f.ask(cmd.Flags().Changed); err != nil {
+		return err
 	}
 	// A default agent without files is a slip that the offline path refuses; online it would be ignored.
 	decide := a.explainOnline
@@ -113,6 +116,28 @@ func (a *app) explain(cmd *cobra.Command, f *explainFlags) error {
 	// Without --exit-code a denial is an answer like any other, so that `set -e` scripts can read it.
 	if f.exit && !resp.GetAllow() {
 		return exitWith(exitDifference)
+	}
+	return nil
+}
+
+// ask puts what was given into the request: the empty name is a name. Of several the answer would be about one.
+func (f *explainFlags) ask(given func(flag string) bool) error {
+	asked := 0
+	for flag, to := range map[string]struct {
+		value *string
+		place **string
+	}{
+		"tool":     {&f.tool, &f.request.Tool},
+		"resource": {&f.resource, &f.request.Resource},
+		"prompt":   {&f.prompt, &f.request.Prompt},
+	} {
+		if given(flag) {
+			*to.place = to.value
+			asked++
+		}
+	}
+	if asked > 1 {
+		return usagef("ask about one thing: --tool, --resource or --prompt")
 	}
 	return nil
 }

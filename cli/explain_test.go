@@ -180,6 +180,41 @@ func TestExplainTakesFlagValuesAsTheyStand(t *testing.T) {
 	}
 }
 
+const explainPolicy = `apiVersion: gatehouse/v1
+kind: Policy
+metadata: {name: a}
+spec:
+  allow: {servers: [fs], resources: {fs: ["file:///*"]}}
+  deny: {resources: {"f*": ["file:///secret/*"]}, prompts: {fs: [private]}}
+`
+
+func TestExplainAnswersForResourcesAndPrompts(t *testing.T) {
+	file := write(t, t.TempDir(), "policy.yaml", explainPolicy)
+	for _, c := range []struct{ flag, want string }{
+		{"--resource=file:///a/b", "allow agents.a.allow.resources.fs[0]"},
+		{"--resource=file:///secret/a/b", "deny agents.a.deny.resources.f*[0]"},
+		{"--resource=http://x/", "deny"},
+		{"--resource=", "deny"},
+		{"--prompt=plan", "allow agents.a.allow.servers[0]"},
+		{"--prompt=private", "deny agents.a.deny.prompts.fs[0]"},
+		{"--prompt=", "deny"},
+		{"--tool=private", "allow agents.a.allow.servers[0]"},
+	} {
+		got := offline(t, "", "explain", "-o", "json", "-f", file, "--agent", "a", "--server", "fs", c.flag)
+		var d decided
+		if err := json.Unmarshal([]byte(got.stdout), &d); err != nil {
+			t.Fatalf("explain %v = %+v, want a decision", c.flag, got)
+		}
+		s := d.Decision
+		if d.Rule != nil {
+			s += " " + *d.Rule
+		}
+		if s != c.want {
+			t.Errorf("explain %v = %s, want %s", c.flag, s, c.want)
+		}
+	}
+}
+
 func TestExplainExitCodeTellsDenial(t *testing.T) {
 	rules := write(t, t.TempDir(), "rules.json", explainRules)
 	ask := func(args ...string) outcome {
@@ -204,6 +239,8 @@ func TestExplainRefusesFlagsThatDoNotGoTogether(t *testing.T) {
 		{"--server", "db", "--rules", rules, "--revision", "3"},
 		{"--server", "db", "--rules", rules + ".missing"},
 		{"--server", "db", "more"},
+		{"--server", "db", "--rules", rules, "--tool", "x", "--resource", "y"},
+		{"--server", "db", "--rules", rules, "--prompt", "", "--tool", ""},
 	} {
 		if got := offline(t, "", append([]string{"explain"}, args...)...); got.exit != 1 || got.stdout != "" || got.stderr == "" {
 			t.Errorf("explain %v = %+v, want exit 1 and a message", args, got)

@@ -155,7 +155,7 @@ func gridOf(kind string) *grid {
 	case config.Servers:
 		return &grid{header: []string{"NAME", "TRANSPORT", "TARGET", "SESSION", "STATE", "DESCRIPTION", "LABELS", "OWNER"}, narrow: 5}
 	case config.Policies:
-		return &grid{header: []string{"NAME", "ALLOWED SERVERS", "DENIED SERVERS", "TOOL RULES", "LABELS", "OWNER"}, narrow: 4}
+		return &grid{header: []string{"NAME", "ALLOWED SERVERS", "DENIED SERVERS", "RULES", "LABELS", "OWNER"}, narrow: 4}
 	case config.Credentials:
 		return &grid{header: []string{"NAME", "AGENTS", "EXPIRES", "LABELS", "OWNER"}, narrow: 3}
 	}
@@ -170,7 +170,10 @@ func cellsOf(o *gatehousev1.Object) []string {
 		cells = serverCells(o.GetName(), spec.Server)
 	case *gatehousev1.Object_Policy:
 		p := spec.Policy
-		rules := len(p.GetAllow().GetTools()) + len(p.GetDeny().GetTools())
+		rules := 0
+		for _, side := range []*gatehousev1.Access{p.GetAllow(), p.GetDeny()} {
+			rules += len(side.GetTools()) + len(side.GetResources()) + len(side.GetPrompts())
+		}
 		cells = []string{o.GetName(), join(p.GetAllow().GetServers()), join(p.GetDeny().GetServers()), strconv.Itoa(rules)}
 	case *gatehousev1.Object_Credential:
 		cells = []string{o.GetName(), join(spec.Credential.GetAgents()), expiry(spec.Credential)}

@@ -69,10 +69,12 @@ type policySpec struct {
 	Deny  *accessSpec `json:"deny,omitempty"`
 }
 
-// accessSpec is one side of a policy.
+// accessSpec is one side of a policy. A key with an empty list is a rule: it matches nothing.
 type accessSpec struct {
-	Servers []string            `json:"servers,omitempty"`
-	Tools   map[string][]string `json:"tools,omitempty"` // a key with an empty list is a rule: it matches nothing
+	Servers   []string            `json:"servers,omitempty"`
+	Tools     map[string][]string `json:"tools,omitempty"`
+	Resources map[string][]string `json:"resources,omitempty"`
+	Prompts   map[string][]string `json:"prompts,omitempty"`
 }
 
 // settingsSpec is the spec of Settings. Absent is not false for the first: it means true.
@@ -183,19 +185,26 @@ func newPolicySpec(p *gatehousev1.Policy) *policySpec {
 	return &policySpec{Allow: newAccessSpec(p.GetAllow()), Deny: newAccessSpec(p.GetDeny())}
 }
 
-// newAccessSpec makes a map of the rules for tools; the keys are unique in an object that is valid.
+// newAccessSpec keeps the kinds of rules apart.
 func newAccessSpec(a *gatehousev1.Access) *accessSpec {
 	if a == nil {
 		return nil
 	}
-	spec := &accessSpec{Servers: a.GetServers()}
-	for _, rule := range a.GetTools() {
-		if spec.Tools == nil {
-			spec.Tools = make(map[string][]string)
-		}
-		spec.Tools[rule.GetServer()] = append([]string{}, rule.GetTools()...) // empty, not null
+	return &accessSpec{
+		Servers: a.GetServers(), Tools: newRules(a.GetTools()), Resources: newRules(a.GetResources()), Prompts: newRules(a.GetPrompts()),
 	}
-	return spec
+}
+
+// newRules makes a map of rules; the keys are unique in an object that is valid.
+func newRules(rules []*gatehousev1.ToolRule) map[string][]string {
+	if len(rules) == 0 {
+		return nil
+	}
+	out := make(map[string][]string, len(rules))
+	for _, rule := range rules {
+		out[rule.GetServer()] = append([]string{}, rule.GetTools()...) // empty, not null
+	}
+	return out
 }
 
 // newSettingsSpec keeps the difference between absent and false.

@@ -81,6 +81,43 @@ spec:
     transport: streamable-http
 `
 
+func TestMarshalKeepsEveryKindOfRule(t *testing.T) {
+	const written = `apiVersion: gatehouse/v1
+kind: Policy
+metadata:
+  name: a
+spec:
+  allow:
+    servers:
+      - fs
+    resources:
+      files-*:
+        - file:///srv/*
+        - file:///{path}
+      fs: []
+  deny:
+    prompts:
+      fs:
+        - private/*
+`
+	objects := load(t, written).Objects
+	checkObjects(t, objects, `[{"name":"a","policy":{
+		"allow":{"servers":["fs"],"resources":[{"server":"files-*","tools":["file:///srv/*","file:///{path}"]},{"server":"fs"}]},
+		"deny":{"prompts":[{"server":"fs","tools":["private/*"]}]}}}]`)
+	for _, format := range []string{manifest.YAML, manifest.JSON} {
+		text, err := manifest.Marshal(objects, format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if format == manifest.YAML && string(text) != written {
+			t.Errorf("Marshal =\n%s\nwant\n%s", text, written)
+		}
+		if again := load(t, string(text)).Objects; len(again) != 1 || !proto.Equal(again[0], objects[0]) {
+			t.Errorf("Load of what Marshal wrote as %s = %v, want %v", format, again, objects)
+		}
+	}
+}
+
 func TestMarshalWritesWhatLoadReads(t *testing.T) {
 	set := load(t, contract)
 	for _, format := range []string{manifest.YAML, manifest.JSON} {

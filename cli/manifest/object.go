@@ -198,30 +198,39 @@ func indexOf(names []string, name string) int32 {
 func readPolicy(c cursor, o *gatehousev1.Object) {
 	p := &gatehousev1.Policy{}
 	o.Spec = &gatehousev1.Object_Policy{Policy: p}
-	c.read(accessFields(p))
+	c.read(policyFields(p, accessFields))
 }
 
-// accessFields are the two sides of a policy, named alike in manifests and in the rules file.
-func accessFields(p *gatehousev1.Policy) fields {
+// policyFields are the two sides of a policy, named alike in manifests and in the rules file; side is what each may hold.
+func policyFields(p *gatehousev1.Policy, side func(*gatehousev1.Access) fields) fields {
+	read := func(to **gatehousev1.Access) func(cursor) {
+		return func(c cursor) {
+			*to = &gatehousev1.Access{}
+			c.read(side(*to))
+		}
+	}
+	return fields{"allow": read(&p.Allow), "deny": read(&p.Deny)}
+}
+
+// accessFields are what one side of a policy may hold. Names and globs are text here; the policy compiler looks at them.
+func accessFields(a *gatehousev1.Access) fields {
+	f := seedAccessFields(a)
+	f["resources"] = func(c cursor) { a.Resources = readRules(c) }
+	f["prompts"] = func(c cursor) { a.Prompts = readRules(c) }
+	return f
+}
+
+// seedAccessFields are what one side may hold in the rules file, which knows servers and tools alone.
+func seedAccessFields(a *gatehousev1.Access) fields {
 	return fields{
-		"allow": func(c cursor) { p.Allow = readAccess(c) },
-		"deny":  func(c cursor) { p.Deny = readAccess(c) },
+		"servers": func(c cursor) { a.Servers = c.texts() },
+		"tools":   func(c cursor) { a.Tools = readRules(c) },
 	}
 }
 
-// readAccess reads one side of a policy. Names and globs are text here; the policy compiler looks at them.
-func readAccess(c cursor) *gatehousev1.Access {
-	a := &gatehousev1.Access{}
-	c.read(fields{
-		"servers": func(c cursor) { a.Servers = c.texts() },
-		"tools":   func(c cursor) { a.Tools = readTools(c) },
-	})
-	return a
-}
-
-// readTools makes the map of tool rules a list sorted by server: equal policies are equal bytes, in whatever order people
-// write the keys. The tools of one key keep their order, since their indexes are in the paths of rules.
-func readTools(c cursor) []*gatehousev1.ToolRule {
+// readRules makes the map of rules a list sorted by server: equal policies are equal bytes, in whatever order people
+// write the keys. The names of one key keep their order, since their indexes are in the paths of rules.
+func readRules(c cursor) []*gatehousev1.ToolRule {
 	var rules []*gatehousev1.ToolRule
 	for _, m := range c.members() {
 		rules = append(rules, &gatehousev1.ToolRule{Server: m.name, Tools: m.texts()})

@@ -122,7 +122,7 @@ func seedPolicyField(base, field string) string {
 // seedPolicy reads one entry of agents, whose key is the agent's id.
 func seedPolicy(m member) *gatehousev1.Object {
 	p := &gatehousev1.Policy{}
-	m.read(accessFields(p))
+	m.read(policyFields(p, seedAccessFields))
 	return &gatehousev1.Object{Name: m.name, Spec: &gatehousev1.Object_Policy{Policy: p}}
 }
 

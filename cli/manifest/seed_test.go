@@ -48,6 +48,19 @@ func TestLoadRulesMapsEveryField(t *testing.T) {
 {"name":"default","settings":{"denyOnMissingAgent":false,"defaultAgent":"a.b"}}]`)
 }
 
+// The seed has no rules for resources and prompts, so a rules file with them does not mean what its writer thinks.
+func TestLoadRulesKnowsNoOtherRules(t *testing.T) {
+	for _, field := range []string{"agents.a.allow.resources", "agents.a.deny.prompts"} {
+		side, kind := strings.Split(field, ".")[2], strings.Split(field, ".")[3]
+		text := `{"agents": {"a": {"` + side + `": {"` + kind + `": {"s": ["x"]}}}}}`
+		_, err := manifest.LoadRules(write(t, t.TempDir(), "rules.json", text), "")
+		var problems manifest.Problems
+		if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Field != field {
+			t.Errorf("LoadRules(%s) = %v, want an error at %s", text, err, field)
+		}
+	}
+}
+
 // TestLoadRulesMakesSettingsOnlyWhereTheyAreSaid holds that a rules file leaves room for the settings of a manifest.
 func TestLoadRulesMakesSettingsOnlyWhereTheyAreSaid(t *testing.T) {
 	dir := t.TempDir()

@@ -34,6 +34,9 @@ func typed() map[string]map[string]string {
 			"spec.questions.parkTimeout": "a string",
 		},
 		"Policy": {
+			"spec.allow.resources": "a mapping", "spec.allow.resources.s": "a list", "spec.allow.prompts": "a mapping",
+			"spec.allow.prompts.s": "a list", "spec.deny.resources": "a mapping", "spec.deny.resources.s": "a list",
+			"spec.deny.prompts": "a mapping", "spec.deny.prompts.s": "a list",
 			"spec.allow": "a mapping", "spec.allow.servers": "a list", "spec.allow.tools": "a mapping",
 			"spec.allow.tools.s": "a list", "spec.deny": "a mapping", "spec.deny.servers": "a list",
 			"spec.deny.tools": "a mapping", "spec.deny.tools.s": "a list",
@@ -99,6 +102,7 @@ func document(kind, field, value string) string {
 func TestEveryUnknownFieldIsRefused(t *testing.T) {
 	open := map[string]bool{ // mappings whose keys are the operator's
 		"metadata.labels": true, "spec.stdio.env": true, "spec.http.headers": true, "spec.allow.tools": true, "spec.deny.tools": true,
+		"spec.allow.resources": true, "spec.deny.resources": true, "spec.allow.prompts": true, "spec.deny.prompts": true,
 	}
 	for kind, fields := range typed() {
 		for field, want := range fields {

@@ -102,6 +102,9 @@ func (s *Service) History(ctx context.Context, req *gatehousev1.HistoryRequest) 
 
 // Explain implements AdminService: one access, decided by the code that enforces. A denial is an answer, not an error.
 func (s *Service) Explain(ctx context.Context, req *gatehousev1.ExplainRequest) (*gatehousev1.ExplainResponse, error) {
+	if err := oneThing(req); err != nil {
+		return nil, s.status("explain", err)
+	}
 	r, err := s.load(ctx, req.GetRevision())
 	if err != nil {
 		return nil, s.status("explain", err)
@@ -109,6 +112,20 @@ func (s *Service) Explain(ctx context.Context, req *gatehousev1.ExplainRequest) 
 	res := config.Explain(r.Config, req)
 	res.Revision = r.Record.GetRevision()
 	return res, nil
+}
+
+// oneThing refuses a question about several things at once: its one answer would pass for that of each.
+func oneThing(req *gatehousev1.ExplainRequest) error {
+	asked := 0
+	for _, name := range []*string{req.Tool, req.Resource, req.Prompt} {
+		if name != nil {
+			asked++
+		}
+	}
+	if asked > 1 {
+		return &requestError{field: "tool", message: "ask about a tool, a resource or a prompt, one at a time"}
+	}
+	return nil
 }
 
 // Fleet implements AdminService: all proxies and where they stand. It reads memory alone, so it answers also while the

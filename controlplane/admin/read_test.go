@@ -207,6 +207,8 @@ func TestExplainDecidesAtAnyRevision(t *testing.T) {
 			t.Errorf("Explain(%v) = %v, want %+v", req, got, c)
 		}
 	}
-	_, err := p.Explain(t.Context(), &gatehousev1.ExplainRequest{Revision: 8})
+	_, err := p.Explain(t.Context(), &gatehousev1.ExplainRequest{Server: "a", Tool: new("x"), Prompt: new("y")})
+	wantCode(t, "Explain of two things", err, codes.InvalidArgument)
+	_, err = p.Explain(t.Context(), &gatehousev1.ExplainRequest{Revision: 8})
 	wantCode(t, "Explain", err, codes.NotFound)
 }

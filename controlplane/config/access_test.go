@@ -15,7 +15,14 @@ func accessed(changes []*gatehousev1.AccessChange) string {
 	var out []string
 	for _, c := range changes {
 		sign := map[string]string{"denyallow": "+", "allowdeny": "-"}[c.GetBefore()+c.GetAfter()]
-		out = append(out, fmt.Sprintf("%s %s/%s %s", c.GetAgent(), c.GetServer(), c.GetTool(), sign))
+		name := c.GetTool()
+		switch {
+		case c.GetResource() != "":
+			name = "resource:" + c.GetResource()
+		case c.GetPrompt() != "":
+			name = "prompt:" + c.GetPrompt()
+		}
+		out = append(out, fmt.Sprintf("%s %s/%s %s", c.GetAgent(), c.GetServer(), name, sign))
 	}
 	return strings.Join(out, ", ")
 }
@@ -58,6 +65,18 @@ func TestAccessSaysWhoGainsAndLoses(t *testing.T) {
 		{"a name from elsewhere is one of the rest", with(policy("b", "allow web: list_c")),
 			with(policy("a", "allow db"), policy("b", "allow web: list_c")), nil, "a db/* +"},
 		{"a server that only another policy names", with(policy("b", "allow mail")), with(policy("a", "allow m*"), policy("b", "allow mail")), nil, "a mail/* +"},
+		{"a denied resource", with(policy("a", "allow db")), with(policy("a", "allow db", "deny resources db: file:///secret")), known,
+			"a db/resource:file:///secret -"},
+		{"a glob of resources stands for itself", with(policy("a", "allow db")), with(policy("a", "allow db", "deny resources db: file:///s/*")), known,
+			"a db/resource:file:///s/* -"},
+		{"narrowing resources takes the rest", with(policy("a", "allow db")), with(policy("a", "allow db", "allow resources db: file:///a")), nil,
+			"a db/resource:* -"},
+		{"a new agent with rules for prompts", with(), with(policy("a", "allow db", "allow db: query", "allow prompts *: plan, write_*")), nil,
+			"a db/query +, a db/prompt:plan +, a db/prompt:write_* +"},
+		{"rules for prompts of a server that goes", with(policy("a", "allow *", "deny prompts web: x")), with(policy("a", "allow db", "deny prompts web: x")), nil,
+			"a web/* -, a web/prompt:* -"},
+		{"a catalogue holds no prompts", with(policy("a", "allow db", "allow prompts db: q*")), with(policy("a", "allow db", "allow prompts db: r*")), known,
+			"a db/prompt:q* -, a db/prompt:r* +"},
 		{"without any configuration before", nil, with(policy("a", "allow db")), nil, "a db/* +"},
 	}
 	for _, tt := range tests {

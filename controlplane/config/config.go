@@ -22,6 +22,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
 )
 
 // The kinds of objects as references and commands spell them, in the order of a Config.
@@ -102,7 +104,7 @@ func Select(c *gatehousev1.Config, kind, name string) ([]*gatehousev1.Object, er
 	return out, nil
 }
 
-// Sort brings a configuration into the one form that all equal ones have, in place: objects by kind and name, tool rules
+// Sort brings a configuration into the one form that all equal ones have, in place: objects by kind and name, rules
 // by server, empty parts left out. It is for configurations that the caller made; stored ones have that form already.
 func Sort(c *gatehousev1.Config) {
 	for _, o := range c.GetObjects() {
@@ -141,15 +143,19 @@ func canonical(o *gatehousev1.Object) {
 	p.Allow, p.Deny = canonicalAccess(p.GetAllow()), canonicalAccess(p.GetDeny())
 }
 
-// canonicalAccess sorts tool rules; an Access that says nothing is nil. Lists of names keep their order, since the path
+// canonicalAccess sorts rules; an Access that says nothing is nil. Lists of names keep their order, since the path
 // of a rule holds the index that the operator sees in the file.
 func canonicalAccess(a *gatehousev1.Access) *gatehousev1.Access {
-	if len(a.GetServers()) == 0 && len(a.GetTools()) == 0 {
+	said := len(a.GetServers())
+	for _, kind := range policy.Kinds() {
+		said += len(kind.Rules(a))
+		slices.SortStableFunc(kind.Rules(a), func(x, y *gatehousev1.ToolRule) int {
+			return strings.Compare(x.GetServer(), y.GetServer())
+		})
+	}
+	if said == 0 {
 		return nil
 	}
-	slices.SortStableFunc(a.Tools, func(x, y *gatehousev1.ToolRule) int {
-		return strings.Compare(x.GetServer(), y.GetServer())
-	})
 	return a
 }
 

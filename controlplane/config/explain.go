@@ -28,10 +28,16 @@ func explain(c *gatehousev1.Config, req *gatehousev1.ExplainRequest) (string, po
 	return agent.ID, decide(agent, req)
 }
 
-// decide asks about the tool, or about the server where no tool is named.
+// decide asks about the tool, the resource or the prompt that is named, or about the server where none is. Several at once
+// are no question, which the callers refuse; the first of them counts here.
 func decide(a *policy.Agent, req *gatehousev1.ExplainRequest) policy.Decision {
-	if req.Tool == nil {
-		return a.Server(req.GetServer())
+	switch {
+	case req.Tool != nil:
+		return a.May(policy.Tools, req.GetServer(), req.GetTool())
+	case req.Resource != nil:
+		return a.May(policy.Resources, req.GetServer(), req.GetResource())
+	case req.Prompt != nil:
+		return a.May(policy.Prompts, req.GetServer(), req.GetPrompt())
 	}
-	return a.Tool(req.GetServer(), req.GetTool())
+	return a.Server(req.GetServer())
 }

@@ -44,8 +44,8 @@ func credential(name, digest string, agents ...string) *gatehousev1.Object {
 	return &gatehousev1.Object{Name: name, Spec: &gatehousev1.Object_Credential{Credential: c}}
 }
 
-// policy reads rules such as "allow db", "allow db: query, list_*" and "deny db: drop_*". The first form is an entry of
-// servers, the second one of tools.
+// policy reads rules such as "allow db", "allow db: query, list_*", "deny resources db: file:///*" and "deny prompts db: x".
+// The first form is an entry of servers, the second one of tools.
 func policy(name string, rules ...string) *gatehousev1.Object {
 	p := &gatehousev1.Policy{Allow: &gatehousev1.Access{}, Deny: &gatehousev1.Access{}}
 	for _, rule := range rules {
@@ -54,13 +54,19 @@ func policy(name string, rules ...string) *gatehousev1.Object {
 		if word == "deny" {
 			side = p.Deny
 		}
+		to := &side.Tools
+		if resources, ok := strings.CutPrefix(rest, "resources "); ok {
+			rest, to = resources, &side.Resources
+		} else if prompts, ok := strings.CutPrefix(rest, "prompts "); ok {
+			rest, to = prompts, &side.Prompts
+		}
 		server, tools, narrowed := strings.Cut(rest, ": ")
 		if !narrowed {
 			side.Servers = append(side.Servers, server)
 			continue
 		}
 		names := slices.DeleteFunc(strings.Split(tools, ", "), func(s string) bool { return s == "" })
-		side.Tools = append(side.Tools, &gatehousev1.ToolRule{Server: server, Tools: names})
+		*to = append(*to, &gatehousev1.ToolRule{Server: server, Tools: names})
 	}
 	return &gatehousev1.Object{Name: name, Spec: &gatehousev1.Object_Policy{Policy: p}}
 }

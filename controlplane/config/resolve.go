@@ -41,15 +41,25 @@ func Resolve(rec *gatehousev1.Revision, c *gatehousev1.Config, id Identity) (*ga
 	return s, nil
 }
 
-// requiredFeatures returns what a proxy must understand to serve c: a name for each field in use that an older one would
-// pass over in silence, with agents getting more than they may.
+// requiredFeatures returns what a proxy must understand to serve c, sorted: a name for each field in use that an older one
+// would pass over in silence, with agents getting more than they may.
 func requiredFeatures(c *gatehousev1.Config) []string {
+	var out []string
 	for _, o := range c.GetObjects() {
 		switch o.GetServer().GetSession() {
 		case gatehousev1.SessionMode_SESSION_MODE_UNSPECIFIED, gatehousev1.SessionMode_SESSION_MODE_SHARED:
 		default:
-			return []string{table.FeatureSessionModes}
+			out = append(out, table.FeatureSessionModes)
+		}
+		if rulesBeyondTools(o.GetPolicy().GetAllow()) || rulesBeyondTools(o.GetPolicy().GetDeny()) {
+			out = append(out, table.FeatureResourceRules)
 		}
 	}
-	return nil
+	return sortedSet(out)
+}
+
+// rulesBeyondTools says whether a side of a policy has rules for resources or prompts: without them, all of a server's
+// are permitted with it.
+func rulesBeyondTools(a *gatehousev1.Access) bool {
+	return len(a.GetResources()) > 0 || len(a.GetPrompts()) > 0
 }

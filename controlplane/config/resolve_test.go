@@ -3,6 +3,8 @@ package config_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -70,10 +72,28 @@ func TestResolveRefusesWhatProxiesRefuse(t *testing.T) {
 	}
 }
 
+func TestRulesForResourcesNeedAProxyThatKnowsThem(t *testing.T) {
+	for rule, want := range map[string]bool{
+		"allow *": false, "deny *: x": false, "allow resources *: x": true, "deny resources *: x": true, "allow prompts *: x": true,
+		"deny prompts *: x": true, "deny resources s: ": true,
+	} {
+		s, err := config.Resolve(record(1), configOf(policy("a", "allow *", rule)), identity())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Equal(s.GetRequiredFeatures(), []string{table.FeatureResourceRules}); got != want {
+			t.Errorf("with %q, required features = %v", rule, s.GetRequiredFeatures())
+		}
+		if _, err := table.BuildWith(s, []string{table.FeatureSessionModes}); errors.Is(err, table.ErrFeature) != want {
+			t.Errorf("with %q, an older proxy says %v", rule, err)
+		}
+	}
+}
+
 func TestExplainDecidesAsProxiesDo(t *testing.T) {
 	no := false
 	tool := func(s string) *string { return &s }
-	c := configOf(server("db"), policy("a", "allow db", "allow db: query, list_*"), policy("guest"),
+	c := configOf(server("db"), policy("a", "allow db", "allow db: query, list_*", "deny resources d*: file:///x/*"), policy("guest"),
 		settings(&gatehousev1.Settings{DenyOnMissingAgent: &no, DefaultAgent: "guest"}))
 	tests := []struct {
 		req  *gatehousev1.ExplainRequest
@@ -84,6 +104,14 @@ func TestExplainDecidesAsProxiesDo(t *testing.T) {
 		{&gatehousev1.ExplainRequest{Agent: "a", Server: "db"},
 			&gatehousev1.ExplainResponse{Allow: true, Rule: "agents.a.allow.servers[0]", Agent: "a"}},
 		{&gatehousev1.ExplainRequest{Agent: "a", Server: "db", Tool: tool("")},
+			&gatehousev1.ExplainResponse{Code: "DENIED_BY_POLICY", Agent: "a"}},
+		{&gatehousev1.ExplainRequest{Agent: "a", Server: "db", Resource: tool("file:///x/y/z")},
+			&gatehousev1.ExplainResponse{Code: "DENIED_BY_POLICY", Rule: "agents.a.deny.resources.d*[0]", Agent: "a"}},
+		{&gatehousev1.ExplainRequest{Agent: "a", Server: "db", Resource: tool("file:///y")},
+			&gatehousev1.ExplainResponse{Allow: true, Rule: "agents.a.allow.servers[0]", Agent: "a"}},
+		{&gatehousev1.ExplainRequest{Agent: "a", Server: "db", Prompt: tool("query")},
+			&gatehousev1.ExplainResponse{Allow: true, Rule: "agents.a.allow.servers[0]", Agent: "a"}},
+		{&gatehousev1.ExplainRequest{Agent: "a", Server: "db", Prompt: tool("")},
 			&gatehousev1.ExplainResponse{Code: "DENIED_BY_POLICY", Agent: "a"}},
 		{&gatehousev1.ExplainRequest{Server: "db"}, &gatehousev1.ExplainResponse{Code: "DENIED_BY_POLICY", Agent: "guest"}},
 		{&gatehousev1.ExplainRequest{Agent: "ghost", Server: "db"}, &gatehousev1.ExplainResponse{Code: "INVALID_AGENT_ID"}},

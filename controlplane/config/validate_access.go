@@ -21,24 +21,33 @@ const maxEntrySize = 1024
 func (k *checker) policy(p *gatehousev1.Policy) {
 	k.access("spec.allow", p.GetAllow())
 	k.access("spec.deny", p.GetDeny())
-	for _, r := range p.GetAllow().GetTools() {
-		field := "spec.allow.tools." + r.GetServer()
-		idle := !reaches(p.GetAllow().GetServers(), r.GetServer())
-		k.warnIf(len(r.GetTools()) == 0, field, "an empty list allows no tool")
-		k.warnIf(idle, field, "this has no effect: allow.servers does not let the server in")
+	for _, kind := range policy.Kinds() {
+		for _, r := range kind.Rules(p.GetAllow()) {
+			field := "spec.allow." + kind.String() + "." + r.GetServer()
+			idle := !reaches(p.GetAllow().GetServers(), r.GetServer())
+			k.warnIf(len(r.GetTools()) == 0, field, "an empty list allows no "+kind.Noun())
+			k.warnIf(idle, field, "this has no effect: allow.servers does not let the server in")
+		}
 	}
 }
 
-// access checks one side of a policy. Two rules for one server cannot come from a file, where keys are unique, but from
-// another client of the API; which of them counts would depend on their order.
+// access checks one side of a policy.
 func (k *checker) access(field string, a *gatehousev1.Access) {
 	for i, s := range a.GetServers() {
 		k.entry(at(field+".servers", i), s)
 		k.serverNamed(at(field+".servers", i), s)
 	}
+	for _, kind := range policy.Kinds() {
+		k.rules(field+"."+kind.String()+".", kind.Rules(a))
+	}
+}
+
+// rules checks the rules of one kind. Two for one server cannot come from a file, where keys are unique, but from another
+// client of the API; which of them counts would depend on their order.
+func (k *checker) rules(prefix string, rules []*gatehousev1.ToolRule) {
 	seen := map[string]bool{}
-	for _, r := range a.GetTools() {
-		path := field + ".tools." + r.GetServer()
+	for _, r := range rules {
+		path := prefix + r.GetServer()
 		k.refuseIf(seen[r.GetServer()], path, "there are two rules for this server")
 		seen[r.GetServer()] = true
 		k.entry(path, r.GetServer())

@@ -7,27 +7,35 @@ import (
 	"fmt"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
-	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
 )
 
 // The methods that the gateway treats in a way of their own where an upstream is served as itself.
 const (
-	methodInitialize = "initialize"
-	methodDiscover   = "server/discover"
-	methodToolsCall  = "tools/call"
-	methodToolsList  = "tools/list"
-	methodListen     = "subscriptions/listen"
-	methodSetLevel   = "logging/setLevel"
+	methodInitialize    = "initialize"
+	methodDiscover      = "server/discover"
+	methodToolsCall     = "tools/call"
+	methodToolsList     = "tools/list"
+	methodResourceList  = "resources/list"
+	methodTemplatesList = "resources/templates/list"
+	methodResourceRead  = "resources/read"
+	methodSubscribe     = "resources/subscribe"
+	methodUnsubscribe   = "resources/unsubscribe"
+	methodPromptsList   = "prompts/list"
+	methodPromptGet     = "prompts/get"
+	methodComplete      = "completion/complete"
+	methodTasksList     = "tasks/list"
+	methodListen        = "subscriptions/listen"
+	methodSetLevel      = "logging/setLevel"
 )
 
 // Methods are the MCP methods that records and metrics name where an upstream is served as itself; others are counted
 // together.
 func Methods() []string {
 	return []string{
-		methodInitialize, methodDiscover, methodToolsList, methodToolsCall, "resources/list", "resources/templates/list",
-		"resources/read", "resources/subscribe", "resources/unsubscribe", "prompts/list", "prompts/get",
-		"completion/complete", methodSetLevel, methodListen,
+		methodInitialize, methodDiscover, methodToolsList, methodToolsCall, methodResourceList, methodTemplatesList,
+		methodResourceRead, methodSubscribe, methodUnsubscribe, methodPromptsList, methodPromptGet,
+		methodComplete, methodSetLevel, methodListen,
 	}
 }
 
@@ -109,23 +117,6 @@ func (f *flight) passThrough(ctx context.Context) error {
 	return f.adapt(reply)
 }
 
-// permit asks policy: of the tool where one is called, of the server otherwise.
-func (f *flight) permit(d *Direct) error {
-	var decision policy.Decision
-	if d.Name == methodToolsCall {
-		decision = f.agent.Tool(d.Server, d.Subject)
-	} else {
-		decision = f.agent.Server(d.Server)
-	}
-	switch {
-	case f.decide(decision):
-		return nil
-	case d.Name == methodToolsCall:
-		return refuse(decision.Code, fmt.Sprintf("agent %q may not use tool %.128q of server %.128q", f.agent.ID, d.Subject, d.Server))
-	}
-	return refuse(decision.Code, fmt.Sprintf("agent %q may not use server %.128q", f.agent.ID, d.Server))
-}
-
 // ask sends the request. The handshakes are answered from what the upstream said in its own.
 func (f *flight) ask(ctx context.Context, u Upstream) (*mcp.Reply, error) {
 	d := f.direct
@@ -166,7 +157,7 @@ func (f *flight) ask(ctx context.Context, u Upstream) (*mcp.Reply, error) {
 // isKept says whether a method changes what a legacy server keeps for a session, and a modern one does not.
 func isKept(method string) bool {
 	switch method {
-	case methodSetLevel, "resources/subscribe", "resources/unsubscribe":
+	case methodSetLevel, methodSubscribe, methodUnsubscribe:
 		return true
 	}
 	return false
@@ -175,7 +166,7 @@ func isKept(method string) bool {
 // hasName says whether a method has an Mcp-Name header.
 func hasName(method string) bool {
 	switch method {
-	case methodToolsCall, "prompts/get", "resources/read":
+	case methodToolsCall, methodPromptGet, methodResourceRead:
 		return true
 	}
 	return false
@@ -188,11 +179,15 @@ func (f *flight) prepare(c *mcp.Call) error {
 	if d.Params == nil && d.Stream == nil {
 		return nil
 	}
-	r := &relay{to: d.Stream, era: d.Era}
+	r := &relay{to: d.Stream, era: d.Era, agent: f.agent, server: d.Server}
 	r.own = fmt.Appendf(nil, `"gatehouse-%d"`, f.g.tokens.Add(1))
 	if d.Params != nil {
+		params, err := f.own(d.Params)
+		if err != nil {
+			return err
+		}
 		add := mcp.PassedMeta{ProgressToken: r.own, LogLevel: d.LogLevel}
-		params, theirs, err := mcp.AppendPassedParams(make([]byte, 0, len(d.Params)+len(r.own)), d.Params, add)
+		params, theirs, err := mcp.AppendPassedParams(make([]byte, 0, len(params)+len(r.own)), params, add)
 		if err != nil {
 			return refuseArgument("%v", err)
 		}
@@ -204,6 +199,22 @@ func (f *flight) prepare(c *mcp.Call) error {
 	}
 	c.Header = strangeHeaders(d)
 	return nil
+}
+
+// own is params with what is ours in them turned into what is the upstream's: cursors, and subscriptions that policy allows.
+func (f *flight) own(params []byte) ([]byte, error) {
+	if _, ok := pageOf(f.direct.Name); ok {
+		return f.openCursor(params)
+	}
+	if f.direct.Name == methodListen && f.direct.Era == mcp.Modern {
+		params, err := narrowed(f.agent, f.direct.Server, params)
+		if err != nil {
+			return nil, refuseArgument("params: %v", err)
+		}
+		f.direct.Params = params // which the subscription reads
+		return params, nil
+	}
+	return params, nil
 }
 
 // adapt makes the reply of what the upstream answered, as the agent's era and policy want it.
@@ -219,9 +230,9 @@ func (f *flight) adapt(reply *mcp.Reply) error {
 		reply.Close()
 		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q sent a result that is no object", f.direct.Server))
 	}
-	if f.call.Name == methodToolsList {
+	if p, ok := pageOf(f.call.Name); ok {
 		defer reply.Close()
-		return f.filter(reply.Result)
+		return f.filter(p, reply.Result)
 	}
 	f.pass(reply)
 	f.cacheable()

@@ -71,14 +71,14 @@ func single(t testing.TB) (*world, *memory) {
 
 func TestDirectListsPermittedToolsAsTheyStand(t *testing.T) {
 	w, m := single(t)
-	const page = `{ "x":1e400,"tools":[{"name":"drop_all"}, {"x-vendor":null, "name":"ech\u006f"},{"name":"n","name":"m"},7],"cacheScope":"public","nextCursor":"c2"}`
+	const page = `{ "x":1e400,"tools":[{"name":"drop_all"}, {"x-vendor":null, "name":"ech\u006f"},{"name":"n","name":"m"},7],"cacheScope":"public","nextCursor":null}`
 	m.answer = func(context.Context, *mcp.Call) (*mcp.Reply, error) { return &mcp.Reply{Result: []byte(page)}, nil }
-	d := request("s", "a", "tools/list", `{"cursor":"c1"}`)
-	want := `{"x":1e400,"tools":[{"x-vendor":null, "name":"ech\u006f"}],"cacheScope":"private","nextCursor":"c2"}`
+	d := request("s", "a", "tools/list", `{"y":1}`)
+	want := `{"x":1e400,"tools":[{"x-vendor":null, "name":"ech\u006f"}],"cacheScope":"private","nextCursor":null}`
 	if got := w.direct(d); got != want {
 		t.Errorf("tools/list = %s, want %s", got, want)
 	}
-	if c := m.called()[0]; c.Method != "tools/list" || string(c.Params) != `{"cursor":"c1"}` {
+	if c := m.called()[0]; c.Method != "tools/list" || string(c.Params) != `{"y":1}` {
 		t.Errorf("upstream got %s %s", c.Method, c.Params)
 	}
 	d.Era = mcp.Modern

@@ -84,6 +84,7 @@ type Gateway struct {
 	tools     map[string]tool // :: name → tool; never changed after New
 	toolsList []byte
 	buffers   buffers
+	seals     seals
 	tokens    atomic.Int64 // progress tokens that were given out
 
 	view   atomic.Pointer[view]

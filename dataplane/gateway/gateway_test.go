@@ -39,9 +39,10 @@ type memory struct {
 	toolsErr  error
 	state     upstream.Status
 	hello     *upstream.Hello
-	says      [][2]string // method and params, on a stream of changes
-	said      func()      // called when all is said
-	refuses   *mcp.Error  // answers those who want to listen
+	says      [][2]string     // method and params, on a stream of changes
+	said      func()          // called when all is said
+	listens   func(*mcp.Call) // called when somebody begins to listen
+	refuses   *mcp.Error      // answers those who want to listen
 	answer    func(ctx context.Context, c *mcp.Call) (*mcp.Reply, error)
 }
 
@@ -90,6 +91,9 @@ func (m *memory) Hello(_ context.Context, c *mcp.Call) (*upstream.Hello, error) 
 func (m *memory) Listen(ctx context.Context, c *mcp.Call) error {
 	if m.refuses != nil {
 		return m.refuses
+	}
+	if m.listens != nil {
+		m.listens(c)
 	}
 	for _, event := range m.says {
 		var params []byte

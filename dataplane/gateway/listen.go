@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
 )
 
 // ErrMoved says that a stream of changes has ended because its table is no longer the live one; it can be opened again.
@@ -28,14 +29,14 @@ func (f *flight) listen(ctx context.Context, u Upstream, c *mcp.Call) error {
 	if err != nil {
 		return err
 	}
-	s, err := newSubscription(f.direct)
+	s, err := newSubscription(f.direct, f.agent)
 	if err != nil {
 		return err
 	}
 	if h.Era == mcp.Legacy {
 		s.acknowledge()
 	} else if c.Params == nil {
-		c.Params = wish(f.direct.URIs)
+		c.Params = wish(mayHear(f.agent, f.direct.Server, f.direct.URIs))
 	}
 	c.Stream = s
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -76,22 +77,6 @@ func (f *flight) subscribeAll(ctx context.Context, u Upstream, c *mcp.Call, uris
 		reply.Close()
 	}
 	return nil
-}
-
-// wish is what a legacy agent would ask of a modern server: all lists, and the resources that it subscribed to.
-func wish(uris []string) []byte {
-	dst := []byte(`{"notifications":{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true`)
-	for i, uri := range uris {
-		sep := `,`
-		if i == 0 {
-			sep = `,"resourceSubscriptions":[`
-		}
-		dst = mcp.AppendString(append(dst, sep...), uri)
-	}
-	if len(uris) > 0 {
-		dst = append(dst, ']')
-	}
-	return append(dst, '}', '}')
 }
 
 // goodbye is the result that ends a stream of changes in good order.
@@ -137,15 +122,15 @@ type subscription struct {
 	acked bool
 }
 
-// newSubscription reads what an agent wants to hear.
-func newSubscription(d *Direct) (*subscription, error) {
+// newSubscription reads what an agent wants to hear, of which it gets what policy lets it hear.
+func newSubscription(d *Direct, agent *policy.Agent) (*subscription, error) {
 	s := &subscription{to: d.Stream, era: d.Era, id: append([]byte(nil), d.ID...)}
 	if d.Stream == nil {
 		return nil, refuseArgument("a subscription needs Accept: text/event-stream")
 	}
 	if d.Era == mcp.Legacy {
 		s.uris = make(map[string]bool, len(d.URIs))
-		for _, uri := range d.URIs {
+		for _, uri := range mayHear(agent, d.Server, d.URIs) {
 			s.uris[uri] = true
 		}
 		return s, nil
@@ -165,9 +150,15 @@ func newSubscription(d *Direct) (*subscription, error) {
 		"notifications/prompts/list_changed":   string(w[1]) == "true",
 		"notifications/resources/list_changed": string(w[2]) == "true",
 	}
-	uris, err := list("params.notifications.resourceSubscriptions", w[3])
-	s.uris = uris
-	return s, err
+	if w[3] == nil {
+		return s, nil
+	}
+	s.uris = map[string]bool{}
+	return s, mcp.Elements(w[3], func(raw []byte) error { // prepare has looked at them
+		uri, _ := mcp.Unquote(raw)
+		s.uris[uri] = true
+		return nil
+	})
 }
 
 // acknowledge tells the agent that its subscription stands, where the upstream's era has no words for it.
@@ -209,13 +200,8 @@ func (s *subscription) wants(method string, params []byte) bool {
 		s.acked = true
 		return first && s.era == mcp.Modern
 	}
-	if method == "notifications/resources/updated" { // others may have subscribed to other resources
-		var v [1][]byte
-		if _, err := mcp.Pick(params, []string{"uri"}, v[:]); err != nil {
-			return false
-		}
-		uri, _ := mcp.Unquote(v[0])
-		return s.uris[uri]
+	if method == notifyUpdated { // others may have subscribed to other resources
+		return s.uris[uriOf(params)]
 	}
 	if s.era == mcp.Legacy {
 		return true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
 )
 
@@ -13,25 +14,53 @@ const (
 	privateScope = `"private"`
 )
 
-// filter makes one page of an upstream's tools the reply: those that the agent may use, each as it stands, and every other
-// member of the page too. What is hidden leaves no trace but that the scope is private: others may see other tools.
-func (f *flight) filter(page []byte) error {
+// page says what the results of a list look like.
+type page struct {
+	member string // that holds the entries
+	name   string // what names an entry to policy; empty where policy has nothing to say of it
+	kind   policy.Kind
+}
+
+// pageOf returns the page of a method that lists something a page at a time; false where the method is none.
+func pageOf(method string) (page, bool) {
+	switch method {
+	case methodToolsList:
+		return page{"tools", "name", policy.Tools}, true
+	case methodResourceList:
+		return page{"resources", "uri", policy.Resources}, true
+	case methodTemplatesList:
+		return page{"resourceTemplates", "uriTemplate", policy.Resources}, true
+	case methodPromptsList:
+		return page{"prompts", "name", policy.Prompts}, true
+	case methodTasksList:
+		return page{member: "tasks"}, true
+	}
+	return page{}, false
+}
+
+// filter makes one page of an upstream's list the reply: those entries that the agent may use, each as it stands, and every
+// other member of the page too, the cursor sealed. What is hidden leaves no trace but that the scope is private, since
+// others may see other entries; a page of which nothing is left still says where the next one is.
+func (f *flight) filter(p page, result []byte) error {
 	dst := append(*f.memory(), '{')
 	found := false
-	err := mcp.Members(page, func(name, value []byte) error {
+	err := mcp.Members(result, func(name, value []byte) error {
 		if len(dst) > 1 {
 			dst = append(dst, ',')
 		}
 		dst = append(append(dst, name...), ':')
 		switch plain, _ := mcp.Unquote(name); plain {
-		case "tools":
+		case p.member:
 			if found {
-				return fmt.Errorf("tools stands twice")
+				return fmt.Errorf("%s stands twice", p.member)
 			}
 			found = true
 			var err error
-			dst, err = f.appendPermitted(dst, value)
+			dst, err = f.appendPermitted(dst, p, value)
 			return err
+		case "nextCursor":
+			dst = f.appendCursor(dst, value)
+			return nil
 		case "cacheScope":
 			value = []byte(privateScope)
 		}
@@ -41,7 +70,7 @@ func (f *flight) filter(page []byte) error {
 	dst = append(dst, '}')
 	*f.buffer = dst
 	if err != nil {
-		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q sent tools that cannot be read: %v", f.direct.Server, err))
+		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q sent a list that cannot be read: %v", f.direct.Server, err))
 	}
 	f.entry.Outcome = record.OK
 	f.reply.Result = dst
@@ -50,26 +79,34 @@ func (f *flight) filter(page []byte) error {
 	return nil
 }
 
-// appendPermitted appends the tools of an array that the agent may use. One without a clear name is no tool.
-func (f *flight) appendPermitted(dst, tools []byte) ([]byte, error) {
+// appendPermitted appends the entries of an array that the agent may use. One without a clear name is none.
+func (f *flight) appendPermitted(dst []byte, p page, entries []byte) ([]byte, error) {
+	if p.name == "" {
+		return append(dst, entries...), nil
+	}
 	dst = append(dst, '[')
 	start := len(dst)
-	err := mcp.Elements(tools, func(tool []byte) error {
-		var v [1][]byte
-		if _, err := mcp.Pick(tool, []string{"name"}, v[:]); err != nil {
-			return nil //nolint:nilerr // what has no clear name is left out
-		}
-		name, ok := mcp.Unquote(v[0])
-		if !ok || !f.agent.Tool(f.direct.Server, name).Allow || !f.sendable(tool) {
+	err := mcp.Elements(entries, func(entry []byte) error {
+		name, ok := p.nameOf(entry)
+		if !ok || !f.agent.May(p.kind, f.direct.Server, name).Allow || p.member == "tools" && !f.sendable(entry) {
 			return nil
 		}
 		if len(dst) > start {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, tool...)
+		dst = append(dst, entry...)
 		return nil
 	})
 	return append(dst, ']'), err
+}
+
+// nameOf returns what names an entry to policy; false where that could be read in two ways, or not at all.
+func (p page) nameOf(entry []byte) (string, bool) {
+	var v [1][]byte
+	if _, err := mcp.Pick(entry, []string{p.name}, v[:]); err != nil {
+		return "", false
+	}
+	return mcp.Unquote(v[0])
 }
 
 // modernize appends a resultType where the agent's era wants one and there is none.
@@ -110,7 +147,7 @@ func (f *flight) add(name, value string) {
 // isCacheable says whether results of a method say how long they may be kept.
 func isCacheable(method string) bool {
 	switch method {
-	case methodDiscover, methodToolsList, "resources/list", "resources/templates/list", "resources/read", "prompts/list":
+	case methodDiscover, methodToolsList, methodResourceList, methodTemplatesList, methodResourceRead, methodPromptsList:
 		return true
 	}
 	return false

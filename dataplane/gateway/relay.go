@@ -5,12 +5,16 @@ import (
 	"context"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
 )
 
 // relay carries what an upstream says during one call to the agent that made it.
 type relay struct {
 	to  mcp.Stream
 	era mcp.Era
+	// agent is whose call it is, server what it is at: what policy hides is not told during calls either.
+	agent  *policy.Agent
+	server string
 	// own is the progress token that the upstream got, theirs the agent's, both raw; theirs is nil where it gave none.
 	own, theirs []byte
 	// logs says that the agent wants log messages.
@@ -30,8 +34,28 @@ func (r *relay) Notify(method string, params []byte) {
 		if !r.logs {
 			return
 		}
+	case notifyUpdated:
+		if !r.agent.May(policy.Resources, r.server, uriOf(params)).Allow {
+			return
+		}
 	}
 	r.to.Notify(method, params)
+}
+
+// notifyUpdated says that one resource has changed.
+const notifyUpdated = "notifications/resources/updated"
+
+// uriOf returns the resource that a notification is about; empty where that cannot be told.
+func uriOf(params []byte) string {
+	var v [1][]byte
+	if params == nil {
+		return ""
+	}
+	if _, err := mcp.Pick(params, []string{"uri"}, v[:]); err != nil {
+		return ""
+	}
+	uri, _ := mcp.Unquote(v[0])
+	return uri
 }
 
 // restore puts the agent's token back; nil says that the progress is not of this call.

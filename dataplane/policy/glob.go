@@ -24,11 +24,11 @@ func NewPattern(pattern string) *Pattern { return &Pattern{compileGlob(pattern)}
 // Match says whether the glob matches the whole name, as the function Match does. It allocates nothing.
 func (p *Pattern) Match(name string) bool { return p.glob.match(name) }
 
-// kind is the shape of a glob. Nearly all rules in use have one of the first four, which need no loop over tokens.
-type kind uint8
+// shape is the kind of a glob. Nearly all rules in use have one of the first four, which need no loop over tokens.
+type shape uint8
 
 const (
-	literal kind = iota
+	literal shape = iota
 	everything
 	prefix
 	suffix
@@ -37,7 +37,7 @@ const (
 
 // glob is a compiled pattern.
 type glob struct {
-	kind   kind
+	shape  shape
 	text   string // :: of literal, prefix and suffix
 	tokens []token
 }
@@ -65,7 +65,7 @@ func compileGlob(pattern string) glob {
 	if g, ok := compileSimple(pattern); ok {
 		return g
 	}
-	g := glob{kind: general}
+	g := glob{shape: general}
 	chars := runes(pattern)
 	opens := true // :: whether a "[" can still have its "]"
 	for i := 0; i < len(chars); {
@@ -86,15 +86,15 @@ func compileSimple(pattern string) (glob, bool) {
 	case !utf8.ValidString(pattern):
 		return glob{}, false
 	case !IsGlob(pattern):
-		return glob{kind: literal, text: pattern}, true
+		return glob{shape: literal, text: pattern}, true
 	case strings.Trim(pattern, "*") == "":
-		return glob{kind: everything}, true
+		return glob{shape: everything}, true
 	}
 	if head := strings.TrimRight(pattern, "*"); !IsGlob(head) {
-		return glob{kind: prefix, text: head}, true
+		return glob{shape: prefix, text: head}, true
 	}
 	if tail := strings.TrimLeft(pattern, "*"); !IsGlob(tail) {
-		return glob{kind: suffix, text: tail}, true
+		return glob{shape: suffix, text: tail}, true
 	}
 	return glob{}, false
 }
@@ -118,7 +118,7 @@ func nextToken(p []rune, opens bool) (token, int) {
 // match says whether the glob matches the whole name. Only the last star can be worth going back to, so the work is at
 // most len(name) × len(tokens).
 func (g *glob) match(name string) bool {
-	switch g.kind {
+	switch g.shape {
 	case literal:
 		return name == g.text
 	case everything:

@@ -1,13 +1,16 @@
-// Package policy decides whether an agent may use a server or a tool. It is pure: compiled once for each snapshot, it
-// does no I/O, takes no lock, reads no clock, and a decision allocates nothing.
+// Package policy decides whether an agent may use a server, or a tool, a resource or a prompt of it. It is pure: compiled
+// once for each snapshot, it does no I/O, takes no lock, reads no clock, and a decision allocates nothing.
 //
-// It refuses what it cannot read one way only: two policies of one name, two tool rules of one key, a second Settings.
+// It refuses what it cannot read one way only: two policies of one name, two rules of one kind and key, a second Settings.
 // Everything that no rule allows is denied.
 package policy
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strings"
+
+	"google.golang.org/protobuf/proto"
 
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 
@@ -92,7 +95,11 @@ func (s *Set) add(id string, p *gatehousev1.Policy) error {
 	if err != nil {
 		return err
 	}
-	a := &Agent{ID: id, deny: deny, allow: allow}
+	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
+	if err != nil {
+		return &FieldError{Object: ref, Field: "spec", Message: err.Error()}
+	}
+	a := &Agent{ID: id, deny: deny, allow: allow, print: sha256.Sum256(text)}
 	s.agents, s.byID[id] = append(s.agents, a), a
 	return nil
 }

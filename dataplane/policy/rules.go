@@ -11,29 +11,45 @@ import (
 // side is the allow or the deny half of one policy.
 type side struct {
 	servers list
-	tools   tools
+	kinds   [kindCount]rules // :: by Kind
 }
 
-// compileSide compiles one half; word is "allow" or "deny". Keys are sorted here, since the order of a map's keys in the
-// document means nothing.
+// compileSide compiles one half; word is "allow" or "deny".
 func compileSide(ref, agent, word string, a *gatehousev1.Access) (side, error) {
 	path := "agents." + agent + "." + word
-	s := side{servers: compileList(path+".servers", a.GetServers()), tools: tools{equal: map[string]*toolRule{}}}
-	for _, r := range a.GetTools() {
-		key := r.GetServer()
-		if s.tools.equal[key] != nil {
-			field := "spec." + word + ".tools." + key
+	s := side{servers: compileList(path+".servers", a.GetServers())}
+	for _, kind := range Kinds() {
+		all, twice := compileRules(path+"."+kind.String()+".", kind.Rules(a))
+		if twice != nil {
+			field := "spec." + word + "." + kind.String() + "." + twice.GetServer()
 			return side{}, &FieldError{Object: ref, Field: field, Message: "there are two rules for this server"}
 		}
-		rule := &toolRule{key: key, list: compileList(path+".tools."+key, r.GetTools())}
-		s.tools.equal[key] = rule
+		s.kinds[kind] = all
+	}
+	return s, nil
+}
+
+// compileRules compiles the map of one kind, whose path ends with the dot before a key. Keys are sorted here, since the
+// order of a map's keys in the document means nothing. The second result is a rule whose key was there before.
+func compileRules(path string, entries []*gatehousev1.ToolRule) (all rules, twice *gatehousev1.ToolRule) {
+	if len(entries) == 0 { // as nearly everywhere: a map that is not there can be asked, too
+		return rules{}, nil
+	}
+	all.equal = make(map[string]*rule, len(entries))
+	for _, e := range entries {
+		key := e.GetServer()
+		if all.equal[key] != nil {
+			return rules{}, e
+		}
+		r := &rule{key: key, list: compileList(path+key, e.GetTools())}
+		all.equal[key] = r
 		if IsGlob(key) {
-			rule.glob = compileGlob(key)
-			s.tools.globs = append(s.tools.globs, rule)
+			r.glob = compileGlob(key)
+			all.globs = append(all.globs, r)
 		}
 	}
-	slices.SortFunc(s.tools.globs, func(a, b *toolRule) int { return strings.Compare(a.key, b.key) })
-	return s, nil
+	slices.SortFunc(all.globs, func(a, b *rule) int { return strings.Compare(a.key, b.key) })
+	return all, nil
 }
 
 // list is the names and globs of one rule, in the order of the document. Globs are among the exact entries too: a name
@@ -83,23 +99,23 @@ func (l *list) matchGlob(name string) (string, bool) {
 	return "", false
 }
 
-// toolRule is the list of one key of a tools map. It exists where the list is empty, too: the key alone narrows.
-type toolRule struct {
+// rule is the list of one key of a map. It exists where the list is empty, too: the key alone narrows.
+type rule struct {
 	key  string
 	glob glob // :: of the key, where it is one
 	list list
 }
 
-// tools is a tools map: servers or globs of servers, each with its list.
-type tools struct {
-	equal map[string]*toolRule // :: by the key as written
-	globs []*toolRule          // :: keys that are globs, sorted by bytes
+// rules are the map of one kind: servers or globs of servers, each with its list.
+type rules struct {
+	equal map[string]*rule // :: by the key as written
+	globs []*rule          // :: keys that are globs, sorted by bytes
 }
 
-// anyKey asks every key that matches the server: the equal one, then globs by bytes. An exact tool name under a later
-// key comes before a pattern under an earlier one.
-func (t *tools) anyKey(server, tool string) (string, bool) {
-	m := matcher{tool: tool}
+// anyKey asks every key that matches the server: the equal one, then globs by bytes. An exact name under a later key
+// comes before a pattern under an earlier one.
+func (t *rules) anyKey(server, name string) (string, bool) {
+	m := matcher{name: name}
 	equal := t.equal[server]
 	if equal != nil && m.try(&equal.list) {
 		return m.path, true
@@ -109,18 +125,26 @@ func (t *tools) anyKey(server, tool string) (string, bool) {
 
 // bestKey asks the key equal to the server if there is one, else every glob key that matches it. The last result says
 // whether there was such a key at all.
-func (t *tools) bestKey(server, tool string) (path string, ok, narrowed bool) {
+func (t *rules) bestKey(server, name string) (path string, ok, narrowed bool) {
 	if equal := t.equal[server]; equal != nil {
-		path, ok = equal.list.match(tool)
+		path, ok = equal.list.match(name)
 		return path, ok, true
 	}
-	m := matcher{tool: tool}
+	m := matcher{name: name}
 	path, ok = t.globKeys(server, nil, &m)
 	return path, ok, m.tried
 }
 
+// reach says whether any key is for the server.
+func (t *rules) reach(server string) bool {
+	if t.equal[server] != nil {
+		return true
+	}
+	return slices.ContainsFunc(t.globs, func(r *rule) bool { return r.glob.match(server) })
+}
+
 // globKeys lets m try the list of each glob key that matches the server, but for skip, which was tried before.
-func (t *tools) globKeys(server string, skip *toolRule, m *matcher) (string, bool) {
+func (t *rules) globKeys(server string, skip *rule, m *matcher) (string, bool) {
 	for _, r := range t.globs {
 		if r != skip && r.glob.match(server) && m.try(&r.list) {
 			break
@@ -129,10 +153,10 @@ func (t *tools) globKeys(server string, skip *toolRule, m *matcher) (string, boo
 	return m.path, m.found
 }
 
-// matcher looks for one tool in several lists in one pass: it stops at an exact name and remembers the first pattern. It
+// matcher looks for one name in several lists in one pass: it stops at an exact name and remembers the first pattern. It
 // lives on the stack of a decision.
 type matcher struct {
-	tool  string
+	name  string
 	path  string // :: of what was found
 	found bool
 	tried bool // :: whether there was any list
@@ -141,12 +165,12 @@ type matcher struct {
 // try asks one more list; true means that nothing after it can change the result.
 func (m *matcher) try(l *list) bool {
 	m.tried = true
-	if path, ok := l.exact[m.tool]; ok {
+	if path, ok := l.exact[m.name]; ok {
 		m.path, m.found = path, true
 		return true
 	}
 	if !m.found {
-		m.path, m.found = l.matchGlob(m.tool)
+		m.path, m.found = l.matchGlob(m.name)
 	}
 	return false
 }

@@ -28,8 +28,12 @@ var (
 // would let agents share what must be kept apart.
 const FeatureSessionModes = "session-modes"
 
+// FeatureResourceRules is required where a policy has rules for resources or prompts: a proxy that took no notice of them
+// would give agents all resources and prompts of each server that they may use.
+const FeatureResourceRules = "resource-and-prompt-rules"
+
 // Features returns what this build understands beyond the first version of snapshots, sorted; a proxy says so in hello.
-func Features() []string { return []string{FeatureSessionModes} }
+func Features() []string { return []string{FeatureResourceRules, FeatureSessionModes} }
 
 // Build makes a table of a snapshot, or refuses it whole.
 func Build(s *gatehousev1.Snapshot) (*Table, error) { return BuildWith(s, Features()) }

@@ -946,7 +946,7 @@ func (x *ObjectDiff) GetAfter() *Object {
 	return nil
 }
 
-// AccessChange is one tool that an agent gains or loses.
+// AccessChange is one tool, resource or prompt that an agent gains or loses; one of the three is set.
 type AccessChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// agent is the policy's name.
@@ -958,7 +958,11 @@ type AccessChange struct {
 	// before is allow or deny.
 	Before string `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
 	// after is the other one.
-	After         string `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	After string `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	// resource is a URI or glob that a rule holds, or "*" for all others.
+	Resource string `protobuf:"bytes,6,opt,name=resource,proto3" json:"resource,omitempty"`
+	// prompt is a name or glob that a rule holds, or "*" for all others.
+	Prompt        string `protobuf:"bytes,7,opt,name=prompt,proto3" json:"prompt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1024,6 +1028,20 @@ func (x *AccessChange) GetBefore() string {
 func (x *AccessChange) GetAfter() string {
 	if x != nil {
 		return x.After
+	}
+	return ""
+}
+
+func (x *AccessChange) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *AccessChange) GetPrompt() string {
+	if x != nil {
+		return x.Prompt
 	}
 	return ""
 }
@@ -1366,7 +1384,7 @@ func (x *RollbackResponse) GetWarnings() []*Warning {
 	return nil
 }
 
-// ExplainRequest asks about one access.
+// ExplainRequest asks about one access: to a server, or to one tool, resource or prompt of it.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// agent is whom the caller named; empty means nobody.
@@ -1376,7 +1394,11 @@ type ExplainRequest struct {
 	// tool is absent where only the server is asked about; the empty name is a name.
 	Tool *string `protobuf:"bytes,3,opt,name=tool,proto3,oneof" json:"tool,omitempty"`
 	// revision is the one to decide at; 0 means the newest.
-	Revision      int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	// resource is the URI of a resource, or the text of a template; the empty one is a URI.
+	Resource *string `protobuf:"bytes,5,opt,name=resource,proto3,oneof" json:"resource,omitempty"`
+	// prompt is the name of a prompt; the empty name is a name.
+	Prompt        *string `protobuf:"bytes,6,opt,name=prompt,proto3,oneof" json:"prompt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1437,6 +1459,20 @@ func (x *ExplainRequest) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *ExplainRequest) GetResource() string {
+	if x != nil && x.Resource != nil {
+		return *x.Resource
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetPrompt() string {
+	if x != nil && x.Prompt != nil {
+		return *x.Prompt
+	}
+	return ""
 }
 
 // ExplainResponse is the decision.
@@ -2001,13 +2037,15 @@ const file_gatehouse_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ObjectDiff\x12,\n" +
 	"\x06before\x18\x01 \x01(\v2\x14.gatehouse.v1.ObjectR\x06before\x12*\n" +
-	"\x05after\x18\x02 \x01(\v2\x14.gatehouse.v1.ObjectR\x05after\"~\n" +
+	"\x05after\x18\x02 \x01(\v2\x14.gatehouse.v1.ObjectR\x05after\"\xb2\x01\n" +
 	"\fAccessChange\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x16\n" +
 	"\x06server\x18\x02 \x01(\tR\x06server\x12\x12\n" +
 	"\x04tool\x18\x03 \x01(\tR\x04tool\x12\x16\n" +
 	"\x06before\x18\x04 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x05 \x01(\tR\x05after\">\n" +
+	"\x05after\x18\x05 \x01(\tR\x05after\x12\x1a\n" +
+	"\bresource\x18\x06 \x01(\tR\bresource\x12\x16\n" +
+	"\x06prompt\x18\a \x01(\tR\x06prompt\">\n" +
 	"\x0eHistoryRequest\x12\x16\n" +
 	"\x06before\x18\x01 \x01(\x03R\x06before\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\"G\n" +
@@ -2031,13 +2069,17 @@ const file_gatehouse_v1_admin_proto_rawDesc = "" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12/\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x15.gatehouse.v1.OutcomeR\aoutcome\x12.\n" +
 	"\achanges\x18\x03 \x03(\v2\x14.gatehouse.v1.ChangeR\achanges\x121\n" +
-	"\bwarnings\x18\x04 \x03(\v2\x15.gatehouse.v1.WarningR\bwarnings\"|\n" +
+	"\bwarnings\x18\x04 \x03(\v2\x15.gatehouse.v1.WarningR\bwarnings\"\xd2\x01\n" +
 	"\x0eExplainRequest\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x16\n" +
 	"\x06server\x18\x02 \x01(\tR\x06server\x12\x17\n" +
 	"\x04tool\x18\x03 \x01(\tH\x00R\x04tool\x88\x01\x01\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevisionB\a\n" +
-	"\x05_tool\"\x81\x01\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision\x12\x1f\n" +
+	"\bresource\x18\x05 \x01(\tH\x01R\bresource\x88\x01\x01\x12\x1b\n" +
+	"\x06prompt\x18\x06 \x01(\tH\x02R\x06prompt\x88\x01\x01B\a\n" +
+	"\x05_toolB\v\n" +
+	"\t_resourceB\t\n" +
+	"\a_prompt\"\x81\x01\n" +
 	"\x0fExplainResponse\x12\x14\n" +
 	"\x05allow\x18\x01 \x01(\bR\x05allow\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
