@@ -34,6 +34,8 @@ type Config struct {
 	Listen string
 	// AdminListen is the address for health and metrics; empty means 127.0.0.1:8081. It must be on loopback.
 	AdminListen string
+	// Advertise is the address at which other proxies reach Listen, host and port; empty means the address that was bound.
+	Advertise string
 	// StateDir is the folder of the last good snapshot; it is made, with mode 0700, where it does not exist.
 	StateDir string
 	// ID is the proxy's name in the fleet; empty means the host's name and a number that StateDir keeps.
@@ -89,7 +91,7 @@ func (c Config) withDefaults() (Config, error) {
 	case c.Auth != auth.Key && c.Auth != auth.None:
 		return c, fmt.Errorf("auth must be %q or %q, not %q", auth.Key, auth.None, c.Auth)
 	}
-	return c, nil
+	return c, checkAdvertise(c.Advertise)
 }
 
 // Server is one proxy. New binds its addresses, Run serves them. A process may hold several: nothing is shared but the
@@ -146,6 +148,9 @@ func (s *Server) open() (err error) {
 	if s.admin, err = listen(s.config.AdminListen); err != nil {
 		return err
 	}
+	if s.config.Advertise == "" {
+		s.config.Advertise = s.Addr()
+	}
 	s.audit, err = record.Open(record.Config{
 		Path: s.config.Audit, Stdout: s.config.Stdout, Proxy: s.config.ID, Logger: s.log,
 	})
@@ -158,7 +163,7 @@ func (s *Server) wire() (err error) {
 	s.pool = upstream.New(upstream.Config{Environ: c.Environ, Logger: s.log, Version: c.Version})
 	s.follower, err = follow.New(follow.Config{
 		ControlPlane: c.ControlPlane, StateDir: c.StateDir, ID: c.ID, Labels: c.Labels, Version: c.Version,
-		Features: c.Features, Live: s.live, Pool: s.pool, Status: s.statuses, Logger: s.log,
+		Address: c.Advertise, Features: c.Features, Live: s.live, Pool: s.pool, Status: s.statuses, Logger: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("making follower: %w", err)
@@ -170,6 +175,7 @@ func (s *Server) wire() (err error) {
 	})
 	s.front = front.New(front.Config{
 		Gateway: s.gateway, Auth: verifier, SealKey: s.sealKey, EndSession: s.pool.EndSession,
+		Address: c.Advertise, Peers: s.follower.Peers,
 		Version: c.Version, Logger: s.log,
 	})
 	s.registerProxy()

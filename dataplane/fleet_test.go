@@ -66,3 +66,15 @@ func TestProxyThatLacksAFeatureStaysBehindAlone(t *testing.T) {
 	third := control.apply(child("everything"))
 	control.at(gatehousev1.ProxyState_PROXY_STATE_SYNCED, third, append(others, "old")...)
 }
+
+func TestOnlyAnAddressIsAdvertised(t *testing.T) {
+	for _, address := range []string{"edge-1", ":8080", "edge-1:http", "edge-1:0", "edge-1/x:80", "http://edge-1:80", strings.Repeat("x", 255) + ":80"} {
+		s, err := dataplane.New(dataplane.Config{
+			Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", StateDir: t.TempDir(), Advertise: address,
+		})
+		if err == nil {
+			_ = s.Close()
+			t.Errorf("New(Advertise: %q) = nil, want an error", address)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -41,6 +42,22 @@ func listen(address string) (net.Listener, error) {
 		return nil, fmt.Errorf("listening on %s: %w", address, err)
 	}
 	return l, nil
+}
+
+// checkAdvertise refuses what is no address that another proxy could dial; empty is the one that will be bound.
+func checkAdvertise(address string) error {
+	if address == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("reading the address to advertise: %w", err)
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || number == 0 || host == "" || len(address) > 255 || strings.ContainsAny(host, "/?#@ \\") {
+		return fmt.Errorf("reading the address to advertise: %q is not HOST:PORT", address)
+	}
+	return nil
 }
 
 // identity returns the name that a proxy keeps in its state directory, made at the first start. Two proxies of one name

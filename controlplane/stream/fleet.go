@@ -18,6 +18,7 @@ import (
 // Bounds of what one fleet remembers.
 const (
 	maxName     = 128  // bytes of a proxy id or boot id
+	maxAddress  = 255  // bytes of a proxy's address
 	maxLabels   = 64   // labels and features of one proxy
 	maxOffline  = 1024 // proxies remembered without a stream; the ones heard of longest ago go first
 	maxReason   = 1024 // bytes kept of a refusal's reason
@@ -36,6 +37,7 @@ type Fleet struct {
 	mu      sync.Mutex         // guards below
 	members map[string]*member // :: proxy id → what is known of it
 	changed chan struct{}      // closed and replaced at each change
+	peers   peers              // of those that are connected
 	swept   time.Time          // when the offline were last looked through
 }
 
@@ -53,6 +55,7 @@ func newFleet(c Config) *Fleet {
 		log:     c.Logger,
 		members: make(map[string]*member),
 		changed: make(chan struct{}),
+		peers:   peers{moved: make(chan struct{})},
 	}
 }
 
@@ -128,13 +131,17 @@ func (f *Fleet) join(h *gatehousev1.Hello) (*conn, error) {
 		close(m.conn.replaced)
 	}
 	m.join(c, h, now)
+	f.connectedLocked()
 	f.changedLocked()
 	return c, nil
 }
 
 // leave notes that a stream has ended; its proxy is offline from now on, unless a newer stream is there.
 func (f *Fleet) leave(c *conn) {
-	f.update(c, func(m *member) { m.conn = nil })
+	f.update(c, func(m *member) {
+		m.conn = nil
+		f.connectedLocked()
+	})
 }
 
 // acked notes what a proxy serves; it may have refused that before, for want of room on its disk.
@@ -219,6 +226,9 @@ func checkHello(h *gatehousev1.Hello) error {
 		if s == "" || len(s) > maxName {
 			return status.Error(codes.InvalidArgument, fmt.Sprintf("%s must have 1 to %d bytes", what, maxName))
 		}
+	}
+	if len(h.GetAddress()) > maxAddress {
+		return status.Errorf(codes.InvalidArgument, "address must have %d bytes at most", maxAddress)
 	}
 	if len(h.GetLabels()) > maxLabels || len(h.GetFeatures()) > maxLabels {
 		return status.Errorf(codes.InvalidArgument, "hello may have %d labels and %d features", maxLabels, maxLabels)

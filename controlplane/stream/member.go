@@ -23,6 +23,7 @@ type member struct {
 	labels       map[string]string
 	version      string
 	features     []string
+	address      string // where other proxies reach it; empty: nowhere
 	serving      *gatehousev1.Position
 	refused      *gatehousev1.Position // by this boot
 	reason       string                // of the refusal
@@ -38,7 +39,7 @@ func (m *member) join(c *conn, h *gatehousev1.Hello, now time.Time) {
 	m.conn, m.boot = c, c.boot
 	m.since, m.seen = now, now
 	m.labels, m.version, m.features = h.GetLabels(), h.GetVersion(), h.GetFeatures()
-	m.serving = h.GetServing()
+	m.serving, m.address = h.GetServing(), h.GetAddress()
 }
 
 // objection says why frame must not be sent to the proxy; empty means that nothing speaks against it.

@@ -43,11 +43,18 @@ type session struct {
 	beatDue  bool // the silence has lasted long enough
 	drainDue bool // the proxy is to be asked to leave
 
+	address   string          // of the proxy; empty: it is not told of others
+	peers     []string        // what it was told, once peersTold
+	moved     <-chan struct{} // closes when there are others; nil: nobody waits for that
+	peersTold bool
+	peersDue  bool // there are others, and they have settled
+
 	opening *time.Timer // until welcome
 	beat    *time.Timer // since the last send
 	stall   *time.Timer // runs while sending
 	answer  *time.Timer // runs while asked is set
 	leaving *time.Timer // runs once drained
+	settle  *time.Timer // since others came or went
 }
 
 // newSession makes the session of a stream that has said nothing yet. The time to say hello runs from here.
@@ -64,7 +71,9 @@ func newSession(s *Service, stream gatehousev1.SnapshotService_FollowServer) *se
 		stall:    time.NewTimer(s.cfg.SendTimeout),
 		answer:   time.NewTimer(s.cfg.SendTimeout),
 		leaving:  time.NewTimer(s.cfg.DrainWithin),
+		settle:   time.NewTimer(s.cfg.PeersDelay),
 	}
+	n.settle.Stop()
 	n.stall.Stop()
 	n.answer.Stop()
 	n.leaving.Stop()
@@ -107,6 +116,8 @@ func (n *session) run() error {
 		return err
 	}
 	n.serving, n.joined = hello.GetServing(), time.Now()
+	n.address = hello.GetAddress()
+	n.peersDue = n.address != ""
 	n.conn, err = n.svc.fleet.join(hello)
 	if err != nil {
 		return err
@@ -121,7 +132,7 @@ func (n *session) run() error {
 
 // stop ends the timers.
 func (n *session) stop() {
-	for _, t := range []*time.Timer{n.opening, n.beat, n.stall, n.answer, n.leaving} {
+	for _, t := range []*time.Timer{n.opening, n.beat, n.stall, n.answer, n.leaving, n.settle} {
 		t.Stop()
 	}
 }
@@ -176,6 +187,11 @@ func (n *session) follow() error {
 		case <-draining:
 			draining, n.drainDue = nil, true
 			n.leaving.Reset(n.svc.cfg.DrainWithin)
+		case <-n.moved:
+			n.moved = nil
+			n.settle.Reset(n.svc.cfg.PeersDelay)
+		case <-n.settle.C:
+			n.peersDue = true
 		case <-n.leaving.C:
 			return errDraining
 		case <-n.conn.replaced:
@@ -219,7 +235,7 @@ func (n *session) sendEnded() {
 	n.beat.Reset(n.svc.cfg.Heartbeat)
 }
 
-// next chooses what to send: welcome first, then drain, then the newest frame, then a heartbeat. Nil means nothing, as
+// next chooses what to send: welcome first, then drain, then the newest frame, then who else is there, then a heartbeat. Nil means nothing, as
 // long as no revision could be published since the start: a proxy then waits for its welcome rather than get an empty one.
 func (n *session) next() any {
 	f := n.svc.cfg.Frames.Current()
@@ -233,7 +249,13 @@ func (n *session) next() any {
 		return drain(n.svc.cfg.DrainWithin)
 	case n.wants(f):
 		return n.ask(f)
-	case n.beatDue:
+	}
+	if n.peersDue {
+		if m := n.tellPeers(); m != nil {
+			return m
+		}
+	}
+	if n.beatDue {
 		return heartbeat(f.Position)
 	}
 	return nil

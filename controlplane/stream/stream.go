@@ -35,6 +35,8 @@ type Config struct {
 	DrainWithin time.Duration
 	// StaleAfter is how long a proxy may be behind before it is shown as stale; 0 means 15 s.
 	StaleAfter time.Duration
+	// PeersDelay is how long a change of who is connected waits for the next one, before proxies are told; 0 means 200 ms.
+	PeersDelay time.Duration
 	// ForgetAfter is how long a proxy without a stream is remembered; 0 means 24 h.
 	ForgetAfter time.Duration
 	// Logger takes what operators should see; nil discards it.
@@ -55,6 +57,7 @@ func (c Config) withDefaults() Config {
 	or(&c.OpenTimeout, 10*time.Second)
 	or(&c.DrainWithin, 2*time.Second)
 	or(&c.StaleAfter, 15*time.Second)
+	or(&c.PeersDelay, 200*time.Millisecond)
 	or(&c.ForgetAfter, 24*time.Hour)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -103,6 +106,7 @@ func (s *Service) Finish() { s.tasks.Wait() }
 //	hello →                                            join the fleet; an older stream of the same proxy ends
 //	      ← welcome                                    with the newest position
 //	      ← snapshot                                   unless hello named its digest, or it must not be sent
+//	      ← peers                                      to one that has an address: those of the others, at first and on change
 //	ack, nack, report →                                into the fleet, where operators read it
 //	      ← the next snapshot, or a heartbeat          the newest, once the last one is answered
 //	      ← drain                                      when this side goes away

@@ -210,7 +210,7 @@ func newProxy(t testing.TB, addr, dir string) *proxy {
 	p := &proxy{}
 	p.pool.live = &p.live
 	f, err := follow.New(follow.Config{
-		ControlPlane: addr, StateDir: dir, ID: "p1", Version: "v1.2.3", Labels: map[string]string{"zone": "a"},
+		ControlPlane: addr, StateDir: dir, ID: "p1", Version: "v1.2.3", Labels: map[string]string{"zone": "a"}, Address: "10.0.0.1:8080",
 		Live: &p.live, Pool: &p.pool,
 		Status: func() []*gatehousev1.ServerStatus {
 			return []*gatehousev1.ServerStatus{{Server: "demo", State: "ready", Tools: []string{"echo"}}}

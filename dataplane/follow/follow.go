@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
@@ -55,6 +56,9 @@ type Config struct {
 	Labels map[string]string
 	// Version is the program's, for people.
 	Version string
+	// Address is where other proxies reach this one, host and port; empty where none should. Only who has one is told of
+	// others.
+	Address string
 	// Live takes each accepted table into service.
 	Live Live
 	// Pool prepares upstreams before a table serves and releases those of the one before.
@@ -118,6 +122,8 @@ type Follower struct {
 	// The goroutine of Run owns these.
 	retired []*table.Table        // out of service, with calls still under way
 	unsaved *gatehousev1.Snapshot // refused only because the disk did not take it
+
+	peers atomic.Pointer[[]string]
 
 	mu    sync.Mutex // guards below
 	state State
@@ -214,4 +220,13 @@ func (f *Follower) note(change func(s *State)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(&f.state)
+}
+
+// Peers returns the addresses of the other proxies, as the control plane last named them: without one, they stay. None are
+// known after a start until it speaks. The slice MUST NOT be changed.
+func (f *Follower) Peers() []string {
+	if p := f.peers.Load(); p != nil {
+		return *p
+	}
+	return nil
 }

@@ -56,7 +56,7 @@ func TestHelloIntroducesTheProxy(t *testing.T) {
 	stop := p.run(t)
 	s := c.welcome(t, nil)
 	h := s.hello
-	if h.ProxyId != "p1" || h.BootId == "" || h.Version != "v1.2.3" || h.Labels["zone"] != "a" || h.Serving != nil || !slices.Equal(h.Features, table.Features()) {
+	if h.ProxyId != "p1" || h.BootId == "" || h.Version != "v1.2.3" || h.Labels["zone"] != "a" || h.Address != "10.0.0.1:8080" || h.Serving != nil || !slices.Equal(h.Features, table.Features()) {
 		t.Errorf("hello = %v, want id p1, a boot id, v1.2.3, zone a, nothing serving and the table's features", h)
 	}
 	good := snapshot(t, at{"s", 1, 4})

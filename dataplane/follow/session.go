@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -155,6 +156,7 @@ func (s *session) hello() error {
 		Version:  s.config.Version,
 		Serving:  s.State().Position,
 		Features: s.features(),
+		Address:  s.config.Address,
 	}}})
 }
 
@@ -173,6 +175,8 @@ func (s *session) hear(m *gatehousev1.FollowResponse) error {
 		s.note(func(st *State) { st.Target = m.Heartbeat.GetTarget() })
 		s.reported = nil // a proxy with nothing to report is heard all the same
 		return s.report()
+	case *gatehousev1.FollowResponse_Peers:
+		s.meet(m.Peers.GetAddresses())
 	case *gatehousev1.FollowResponse_Drain:
 		within := min(m.Drain.GetWithin().AsDuration(), longestDrain)
 		s.leave = time.After(upTo(within))
@@ -188,6 +192,18 @@ func (s *session) welcome(w *gatehousev1.Welcome) error {
 	s.note(func(st *State) { st.Connected, st.Target = true, w.GetTarget() })
 	s.log.Info("following the control plane", "address", s.config.ControlPlane, "revision", w.GetTarget().GetRevision())
 	return s.report()
+}
+
+// meet learns of the other proxies. What is no address of theirs is passed over: requests of agents are sent there.
+func (s *session) meet(addresses []string) {
+	peers := make([]string, 0, len(addresses))
+	for _, a := range addresses {
+		if host, port, err := net.SplitHostPort(a); err == nil && host != "" && port != "" && a != s.config.Address {
+			peers = append(peers, a)
+		}
+	}
+	s.peers.Store(&peers)
+	s.log.Debug("told of other proxies", "addresses", peers)
 }
 
 // answer takes a snapshot, or refuses it. The watchdog rests meanwhile: what takes long here is not the other's silence.

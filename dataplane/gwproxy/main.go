@@ -79,6 +79,7 @@ func parse(args []string, getenv func(string) string, to streams) (dataplane.Con
 	version := fs.Bool("version", false, "print the version and exit")
 	fs.StringVar(&c.ControlPlane, "control-plane", "127.0.0.1:9090", "`address` of the control plane")
 	fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "`address` that serves agents over MCP, on loopback")
+	fs.StringVar(&c.Advertise, "advertise", "", "`address` at which other proxies reach --listen (default: the one that is bound)")
 	fs.StringVar(&c.AdminListen, "admin-listen", "127.0.0.1:8081", "HTTP `address` for health and metrics, on loopback")
 	fs.StringVar(&c.StateDir, "state-dir", "gatehouse-proxy", "`folder` of the last good snapshot; made where it does not exist")
 	fs.StringVar(&c.ID, "id", "", "`name` in the fleet (default: host name and a number kept in the state folder)")

@@ -29,14 +29,14 @@ func none(string) string { return "" }
 func TestArgumentsWinOverTheEnvironment(t *testing.T) {
 	env := map[string]string{
 		"GWPROXY_LISTEN": "127.0.0.1:1", "GWPROXY_STATE_DIR": "/env", "GWPROXY_AUTH": "none", "GWPROXY_DEBUG": "true",
-		"GWPROXY_LABEL": "zone=a,tier=1",
+		"GWPROXY_LABEL": "zone=a,tier=1", "GWPROXY_ADVERTISE": "10.0.0.7:8080",
 	}
 	args := []string{"--listen", "127.0.0.1:2", "--label", "zone=b", "--label=x=y=z", "--audit", "-"}
 	c, err := parse(args, func(name string) string { return env[name] }, streams{io.Discard, io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Listen != "127.0.0.1:2" || c.StateDir != "/env" || c.Auth != auth.None || !c.Debug || c.Audit != "-" {
+	if c.Listen != "127.0.0.1:2" || c.StateDir != "/env" || c.Auth != auth.None || !c.Debug || c.Audit != "-" || c.Advertise != "10.0.0.7:8080" {
 		t.Errorf("parse = %+v", c)
 	}
 	if want := map[string]string{"zone": "b", "tier": "1", "x": "y=z"}; !maps.Equal(c.Labels, want) {
