@@ -1,0 +1,36 @@
+//go:build !race
+
+package dataplane_test
+
+import "testing"
+
+// TestAllocationsOfACallStayFew holds what one call allocates from the first byte of its body to the last of its answer,
+// both connections of the gateway included. The race detector empties pools at random, so it is not counted there.
+func TestAllocationsOfACallStayFew(t *testing.T) {
+	h := newPath(t)
+	bounds := map[string]float64{
+		"execute_tool/http/legacy": 38, "execute_tool/http/modern": 33,
+		"execute_tool/stdio/legacy": 29, "execute_tool/stdio/modern": 23,
+		"list_servers": 14, "get_server_tools": 22, "tools_list": 6,
+	}
+	for _, p := range pathCalls() {
+		bound, bounded := bounds[p.name]
+		if !bounded {
+			continue
+		}
+		if p.headers == nil {
+			p.headers = []string{"Mcp-Session-Id", pathSession(t, h, p.path), "Mcp-Protocol-Version", "2025-11-25"}
+		}
+		a := newPathAgent(t.Context(), &p)
+		failed := 0
+		got := testing.AllocsPerRun(2000, func() {
+			if !a.call(h) {
+				failed++
+			}
+		})
+		if got > bound || failed > 0 {
+			t.Errorf("%s: %v allocations, want %v at most; %d calls failed", p.name, got, bound, failed)
+		}
+		t.Logf("%s: %v allocations, at most %v", p.name, got, bound)
+	}
+}
