@@ -191,6 +191,7 @@ func (s *Server) drain(ctx context.Context) error {
 	s.front.Close()
 	err = errors.Join(err, s.audit.Close())
 	s.handlers.Wait()
+	s.front.Wait()
 	return errors.Join(err, s.health.Close())
 }
 
@@ -201,7 +202,7 @@ const lastWords = 3 * time.Second
 // closing the log lets them go.
 func (s *Server) leave() {
 	done := make(chan struct{})
-	go func() { s.handlers.Wait(); close(done) }() // ends with them, and drain waits for that
+	go func() { s.handlers.Wait(); s.front.Wait(); close(done) }() // ends with them, and drain waits for that
 	select {
 	case <-done:
 	case <-time.After(lastWords):

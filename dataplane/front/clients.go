@@ -26,7 +26,6 @@ type client struct {
 	declared *mcp.Client // where it is too large for the session's id
 	level    []byte      // raw, of logging/setLevel; nil where it set none
 	uris     []string    // of the resources that it subscribed to, each once
-	changed  chan struct{}
 }
 
 // size is about what a client takes, in bytes.
@@ -78,17 +77,11 @@ func (c *clients) subscribe(session, uri string, wanted bool) {
 		if wanted {
 			k.uris = append(k.uris, strings.Clone(uri))
 		}
-		close(k.changed)
-		k.changed = make(chan struct{})
 	})
 }
 
-// watch returns what is remembered of a session's client, with a channel that is closed when its subscriptions change, or
-// when it is forgotten.
-func (c *clients) watch(session string) client { return c.change(session, func(*client) {}) }
-
-// change changes what is remembered of a session's client, and returns it.
-func (c *clients) change(session string, how func(k *client)) client {
+// change changes what is remembered of a session's client.
+func (c *clients) change(session string, how func(k *client)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.m[session]
@@ -96,7 +89,7 @@ func (c *clients) change(session string, how func(k *client)) client {
 		if c.m == nil {
 			c.m = make(map[string]*list.Element)
 		}
-		r := &remembered{session: strings.Clone(session), client: client{changed: make(chan struct{})}}
+		r := &remembered{session: strings.Clone(session)}
 		e = c.order.PushFront(r)
 		c.m[r.session] = e
 		c.size += r.client.size()
@@ -109,7 +102,6 @@ func (c *clients) change(session string, how func(k *client)) client {
 	for c.order.Len() > 1 && (c.order.Len() > maxClients || c.size > maxRemembered) {
 		c.forgetLocked(c.order.Back())
 	}
-	return *k
 }
 
 // of returns what is remembered of a session's client.
@@ -136,12 +128,11 @@ func (c *clients) forget(session string) {
 	}
 }
 
-// forgetLocked drops one client. A stream that follows it looks again, and is then remembered anew.
+// forgetLocked drops one client. A stream that is open goes on with what was known.
 func (c *clients) forgetLocked(e *list.Element) {
 	r := c.order.Remove(e).(*remembered) //nolint:forcetypeassert // nothing else is put there
 	c.size -= r.client.size()
 	delete(c.m, r.session)
-	close(r.client.changed)
 }
 
 // client is what the sender of a request declared of itself: in the request itself in the modern era, and in the legacy era

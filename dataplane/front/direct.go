@@ -87,6 +87,7 @@ func (h *Handler) remember(x *exchange) {
 		}
 	case "resources/subscribe", "resources/unsubscribe":
 		h.clients.subscribe(x.call.Session, x.direct.Subject, x.msg.Method == "resources/subscribe")
+		h.streams.changed(x.call.Session)
 	}
 }
 

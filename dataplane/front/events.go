@@ -76,15 +76,6 @@ func (e *events) send(message []byte) {
 	e.sendLocked(message)
 }
 
-// begin begins a stream without an event.
-func (e *events) begin() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.begun = true
-	beginEvents(e.w.Header())
-	return e.writeLocked([]byte(ping))
-}
-
 // ping is a comment, which clients skip.
 const ping = ": ping\n\n"
 
@@ -101,9 +92,15 @@ func (e *events) sendLocked(message []byte) bool {
 		e.begun = true
 		beginEvents(e.w.Header())
 	}
-	flatten(message) // a line break would end the event's data
-	e.buf = append(append(append(e.buf[:0], "event: message\ndata: "...), message...), "\n\n"...)
+	e.buf = appendEvent(e.buf[:0], message)
 	return e.writeLocked(e.buf)
+}
+
+// appendEvent appends one message as one event; line breaks in the message, which would end the event's data, become
+// spaces in place.
+func appendEvent(dst, message []byte) []byte {
+	flatten(message)
+	return append(append(append(dst, "event: message\ndata: "...), message...), "\n\n"...)
 }
 
 // writeLocked writes text at once.

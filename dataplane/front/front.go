@@ -125,6 +125,7 @@ type Handler struct {
 	clients  clients
 	asks     asks
 	peers    peers
+	streams  streams
 	memory   exchanges
 
 	drain   sync.Once
@@ -141,6 +142,7 @@ func New(conf Config) *Handler {
 		control:  newControl(conf.version()),
 		sessions: sessions{key: conf.SealKey},
 		peers:    peers{client: newPeerClient()},
+		streams:  streams{every: conf.pingEvery()},
 		drained:  make(chan struct{}),
 	}
 	h.lists = renderLists(conf.Gateway.ToolsList(), conf.version())
@@ -149,7 +151,15 @@ func New(conf Config) *Handler {
 
 // Drain ends the open event streams, which nothing else would end, so that the HTTP server can shut down. Calls under way
 // go on. It may be called more than once.
-func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
+func (h *Handler) Drain() {
+	h.drain.Do(func() {
+		close(h.drained)
+		h.streams.drain()
+	})
+}
+
+// Wait waits until the streams that Drain ends are gone. The HTTP server does not know most of them any more.
+func (h *Handler) Wait() { h.streams.tasks.Wait() }
 
 // Close waits for what other proxies are being told, which takes seconds at most, and lets the connections to them go. It is
 // for when no more requests come.

@@ -187,7 +187,7 @@ func (g *tools) Unauthenticated(c *gateway.Call, reason error) {
 	g.refused = append(g.refused, reason.Error())
 }
 
-func config(t testing.TB, g *tools) front.Config {
+func config(t testing.TB, g front.Gateway) front.Config {
 	l := live(t)
 	return front.Config{
 		Gateway: g, Auth: auth.New(l, auth.Key), Version: "1.2.3", PingEvery: 20 * time.Millisecond,

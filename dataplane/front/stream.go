@@ -63,36 +63,48 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, x *exchange) {
 
 // stream keeps the event stream of a legacy session open. The gateway's own tools never change, so nothing is sent on it
 // but comments; many clients want it all the same. On that of a single server comes what changes there. It ends with the
-// agent, its key, the session, or the process.
+// agent, its key, the session, or the process. Where the connection can be had from the HTTP server, this returns and the
+// stream goes on, as there may be thousands and they should cost little.
 func (h *Handler) stream(w http.ResponseWriter, r *http.Request, x *exchange) {
-	e := &events{h: h, w: w}
-	defer e.close()
-	if !e.begin() {
+	s := newStream(r.Context(), h, x)
+	out, err := takeOver(w, r, h.conf.patience())
+	if err != nil {
+		h.log.Debug("stream did not begin", "error", err)
+		s.cancel(err)
 		return
 	}
-	ctx, done := h.keepAlive(r.Context(), e, x)
-	defer done()
-	if x.direct != nil {
-		h.changes(ctx, x, e)
+	if out != nil {
+		s.out = out
+		h.streams.add(s, func() { out.await(); s.leave() })
+	} else {
+		beginEvents(w.Header())
+		s.out = &answering{w: w, control: http.NewResponseController(w)}
+		h.streams.add(s, func() {})
 	}
-	<-ctx.Done()
+	s.begin()
+	if out == nil { // the answer is over when this returns
+		select {
+		case <-r.Context().Done():
+		case <-s.ctx.Done():
+		}
+		s.leave()
+	}
 }
 
-// changes sends what changes at a server, until ctx ends or the server has nothing to say. Another configuration decides
-// anew whether the agent may hear it, and another subscription what.
-func (h *Handler) changes(ctx context.Context, x *exchange, e *events) {
-	for ctx.Err() == nil {
-		known := h.clients.watch(x.call.Session)
-		d := *x.direct // the gateway gets a new one each time
-		d.Call, d.Stream, d.Client, d.URIs = x.call, e, h.sessionClient(x), known.uris
+// changes sends what changes at a server, until the stream ends or the server has nothing to say. Another configuration
+// decides anew whether the agent may hear it, and another subscription what.
+func (s *stream) changes() {
+	for s.ctx.Err() == nil {
+		within, done := s.listening() // first, so that no change of what is known is missed
+		d := *s.direct                // the gateway gets a new one each time
+		d.Call, d.Stream, d.Client, d.URIs = s.call, s, s.client, s.h.clients.of(s.call.Session).uris
 		d.Name = "subscriptions/listen"
-		within, done := until(ctx, known.changed)
-		reply, err := h.conf.Gateway.Direct(within, &d)
+		reply, err := s.h.conf.Gateway.Direct(within, &d)
 		again := within.Err() != nil || err == nil && reply.Error == nil
 		reply.Close()
 		done()
 		if !again {
-			h.log.Debug("stream has nothing to say", "server", d.Server, "error", err)
+			s.h.log.Debug("stream has nothing to say", "server", d.Server, "error", err)
 			return
 		}
 	}
@@ -113,11 +125,11 @@ func until(ctx context.Context, closed <-chan struct{}) (_ context.Context, done
 }
 
 // mayListen says whether a stream may go on: its session has not ended, and its key is still good.
-func (h *Handler) mayListen(x *exchange) bool {
-	if h.sessions.hasEnded(x.call.Session) {
+func (h *Handler) mayListen(session, authorization string) bool {
+	if h.sessions.hasEnded(session) {
 		return false
 	}
-	_, err := h.conf.Auth.Authenticate(x.call.Authorization)
+	_, err := h.conf.Auth.Authenticate(authorization)
 	return err == nil
 }
 
@@ -135,7 +147,7 @@ func (h *Handler) keepAlive(ctx context.Context, e *events, x *exchange) (_ cont
 		for {
 			select {
 			case <-tick.C:
-				if !e.ping() || !h.mayListen(x) {
+				if !e.ping() || !h.mayListen(x.call.Session, x.call.Authorization) {
 					cancel(context.Canceled)
 					return
 				}

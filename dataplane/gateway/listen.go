@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
@@ -15,10 +14,6 @@ var ErrMoved = errors.New("the configuration has changed")
 
 // errOver says that an upstream ended a stream of changes on its own.
 var errOver = errors.New("the server ended the subscription")
-
-// lookEvery is how often an open stream of changes looks whether its table is still the live one. It must let go of the
-// old one, which others wait for.
-const lookEvery = 500 * time.Millisecond
 
 // metaSubscription tags what is sent on a stream of changes with the id of the request that opened it.
 const metaSubscription = mcp.MetaPrefix + "subscriptionId"
@@ -40,18 +35,15 @@ func (f *flight) listen(ctx context.Context, u Upstream, c *mcp.Call) error {
 	}
 	c.Stream = s
 	ctx, cancel := context.WithCancelCause(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() { f.watch(ctx, cancel) })
+	defer cancel(nil)
+	defer f.table.OnRetire(func() { cancel(ErrMoved) })() // others wait for us to let go of it
 	if h.Era == mcp.Legacy && s.era == mcp.Modern {
 		err = f.subscribeAll(ctx, u, c, s.uris)
 	}
 	if err == nil {
 		err = u.Listen(ctx, c)
 	}
-	cause := context.Cause(ctx)
-	cancel(nil)
-	watching.Wait()
-	switch {
+	switch cause := context.Cause(ctx); {
 	case cause != nil:
 		return cause
 	case err == nil:
@@ -89,23 +81,6 @@ func (f *flight) goodbye() []byte {
 	return append(dst, '}', '}')
 }
 
-// watch cancels a stream once its table is not the live one any more.
-func (f *flight) watch(ctx context.Context, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if f.g.config.Live.Load() != f.table {
-				cancel(ErrMoved)
-				return
-			}
-		}
-	}
-}
-
 // subscription is an agent's stream of changes: what it asked for, and nothing else.
 type subscription struct {
 	to  mcp.Stream
@@ -129,7 +104,9 @@ func newSubscription(d *Direct, agent *policy.Agent) (*subscription, error) {
 		return nil, refuseArgument("a subscription needs Accept: text/event-stream")
 	}
 	if d.Era == mcp.Legacy {
-		s.uris = make(map[string]bool, len(d.URIs))
+		if len(d.URIs) > 0 { // mostly there are none, and there may be thousands of streams
+			s.uris = make(map[string]bool, len(d.URIs))
+		}
 		for _, uri := range mayHear(agent, d.Server, d.URIs) {
 			s.uris[uri] = true
 		}

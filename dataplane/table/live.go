@@ -39,6 +39,7 @@ func (l *Live) Swap(next *Table) (prev *Table) {
 	if prev != nil {
 		close(prev.retired)
 		prev.drop(held)
+		prev.news.spread()
 	}
 	return prev
 }

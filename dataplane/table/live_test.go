@@ -129,3 +129,23 @@ func callUnderLoad(t *testing.T, live *table.Live) {
 		got.Release()
 	}
 }
+
+func TestRetiredTableTellsWhoHoldsIt(t *testing.T) {
+	live, first := new(table.Live), empty(t, 1)
+	live.Swap(first)
+	told := 0
+	first.OnRetire(func() { told++ })
+	forget := first.OnRetire(func() { t.Error("told whom it was to forget") })
+	forget()
+	if told != 0 {
+		t.Errorf("told %d times of a table that is live", told)
+	}
+	live.Swap(empty(t, 2))
+	if told != 1 {
+		t.Errorf("told %d times of one swap, want once", told)
+	}
+	first.OnRetire(func() { told++ })() // too late to wait for it, and nothing to forget
+	if told != 2 {
+		t.Errorf("told %d times in all, want the late one told at once", told)
+	}
+}

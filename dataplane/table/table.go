@@ -35,6 +35,7 @@ type Table struct {
 	refs    atomic.Int64 // :: see pin
 	retired chan struct{}
 	drained chan struct{}
+	news    news
 }
 
 // Server returns the server of that name, or nil. It does not say whether anybody may use it.

@@ -30,8 +30,9 @@ type remark struct {
 	buf *buffer
 }
 
-// talk carries what a server says during one call to the agent that made it. One goroutine tells the agent, in the order
-// that things were said, so that an agent that is slow to listen does not hold up the connection.
+// talk carries what a server says during one call to the agent that made it. One goroutine at a time tells the agent, in
+// the order that things were said, so that an agent that is slow to listen does not hold up the connection. There is one
+// only while there is something to tell: thousands of agents may listen to a server that says nothing.
 type talk struct {
 	// stream, token and id never change.
 	stream mcp.Stream
@@ -44,27 +45,28 @@ type talk struct {
 	asks bool
 
 	// ctx ends with the call.
-	ctx    context.Context
-	cancel context.CancelFunc
-	said   chan remark
-	over   chan struct{} // closed when nothing more is to be told
-	told   chan struct{} // closed when all has been told
-	tasks  sync.WaitGroup
-	deaf   atomic.Bool // the agent did not listen for too long
+	ctx     context.Context
+	cancel  context.CancelFunc
+	tellers sync.WaitGroup
+	tasks   sync.WaitGroup // what the server asks
+	deaf    atomic.Bool    // the agent did not listen for too long
+	place   int            // among the listeners, whose mutex guards it
 
 	mu sync.Mutex // guards below
+	// said is what waits to be told, from first on.
+	said    []remark
+	first   int
+	telling bool          // a goroutine tells
+	room    chan struct{} // closed when there is room again; nil where nobody waits for that
+	over    bool          // nothing more is to be told
 	// asked :: raw id of a request of the server's → ends it
 	asked map[string]context.CancelCauseFunc
 }
 
 // newTalk begins to tell; finish ends it.
 func newTalk(ctx context.Context, c *mcp.Call, id int64, log *slog.Logger) *talk {
-	t := &talk{
-		stream: c.Stream, token: progressToken(c.Params), id: id, log: log, said: make(chan remark, maxUnheard),
-		over: make(chan struct{}), told: make(chan struct{}), asked: make(map[string]context.CancelCauseFunc),
-	}
+	t := &talk{stream: c.Stream, token: progressToken(c.Params), id: id, log: log}
 	t.ctx, t.cancel = context.WithCancel(ctx)
-	go t.tell()
 	return t
 }
 
@@ -92,10 +94,9 @@ func inMeta(params []byte, name string) []byte {
 
 // take takes a message, whose buffer it owns. It waits a little where the agent is slow, but only once.
 func (t *talk) take(r remark) {
-	select {
-	case t.said <- r:
+	taken, room := t.put(r)
+	if taken {
 		return
-	default:
 	}
 	if t.deaf.Load() {
 		r.free()
@@ -103,25 +104,61 @@ func (t *talk) take(r remark) {
 	}
 	timer := time.NewTimer(listenTime)
 	defer timer.Stop()
-	select {
-	case t.said <- r:
-		return
-	case <-t.over:
-	case <-t.ctx.Done():
-	case <-timer.C:
-		t.deaf.Store(true)
-		t.log.Warn("agent does not listen; what the server says during its call is dropped")
+	for !taken {
+		select {
+		case <-room:
+			taken, room = t.put(r)
+		case <-t.ctx.Done():
+			r.free()
+			return
+		case <-timer.C:
+			t.deaf.Store(true)
+			t.log.Warn("agent does not listen; what the server says during its call is dropped")
+			r.free()
+			return
+		}
 	}
-	r.free()
 }
 
 // await is take for a stream that is the call's alone: a slow agent slows the server down, and nothing is lost.
 func (t *talk) await(r remark) {
-	select {
-	case t.said <- r:
-	case <-t.ctx.Done():
-		r.free()
+	for {
+		taken, room := t.put(r)
+		if taken {
+			return
+		}
+		select {
+		case <-room:
+		case <-t.ctx.Done():
+			r.free()
+			return
+		}
 	}
+}
+
+// put has a message told, unless too many wait; then room is closed once it is worth another try.
+func (t *talk) put(r remark) (taken bool, room <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.over:
+		r.free()
+		return true, nil
+	case len(t.said)-t.first >= maxUnheard:
+		if t.room == nil {
+			t.room = make(chan struct{})
+		}
+		return false, t.room
+	}
+	if t.first >= maxUnheard { // told all the time, but never out of words
+		t.said, t.first = t.said[:copy(t.said, t.said[t.first:])], 0
+	}
+	t.said = append(t.said, r)
+	if !t.telling {
+		t.telling = true
+		t.tellers.Go(t.tell)
+	}
+	return true, nil
 }
 
 // free gives the memory of a remark back.
@@ -133,36 +170,50 @@ func (r remark) free() {
 
 // finish tells what was said so far, ends the requests of the server's that are still open, and waits for both.
 func (t *talk) finish() {
-	close(t.over)
-	<-t.told
+	t.mu.Lock()
+	t.over = true
+	if t.room != nil {
+		close(t.room)
+		t.room = nil
+	}
+	t.mu.Unlock()
+	t.tellers.Wait()
 	t.cancel()
 	t.tasks.Wait()
 }
 
-// tell tells the agent what the server says until the call is over.
+// tell tells the agent what the server has said.
 func (t *talk) tell() {
-	defer close(t.told)
 	for {
-		select {
-		case r := <-t.said:
-			t.pass(r)
-		case <-t.over:
-			t.tellRest()
+		r, ok := t.next()
+		if !ok {
 			return
 		}
+		t.pass(r)
 	}
 }
 
-// tellRest tells what was said before the end.
-func (t *talk) tellRest() {
-	for {
-		select {
-		case r := <-t.said:
-			t.pass(r)
-		default:
-			return
+// keptRemarks is how many places of a talk are kept for what the server says next.
+const keptRemarks = 8
+
+// next returns what is to be told next; false ends the telling, until the server says more.
+func (t *talk) next() (r remark, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.first == len(t.said) {
+		if t.said, t.first = t.said[:0], 0; cap(t.said) > keptRemarks {
+			t.said = nil
 		}
+		t.telling = false
+		return r, false
 	}
+	r, t.said[t.first] = t.said[t.first], remark{}
+	t.first++
+	if t.room != nil {
+		close(t.room)
+		t.room = nil
+	}
+	return r, true
 }
 
 // pass tells the agent one thing. An agent that has gone is told nothing.
@@ -186,6 +237,9 @@ func (t *talk) ask(r remark) {
 	t.mu.Lock()
 	full := len(t.asked) >= maxAsks || t.asked[id] != nil
 	if !full {
+		if t.asked == nil {
+			t.asked = make(map[string]context.CancelCauseFunc)
+		}
 		t.asked[id] = end
 	}
 	t.mu.Unlock()
@@ -243,7 +297,7 @@ type talks struct {
 	mu sync.Mutex // guards below
 	// calls are in the order that they began in.
 	calls []*talk
-	// listeners hear what belongs to no call.
+	// listeners hear what belongs to no call. There may be thousands; each knows its place.
 	listeners []*talk
 }
 
@@ -258,15 +312,27 @@ func (s *talks) add(t *talk) {
 func (s *talks) attend(t *talk) (end func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	t.place = len(s.listeners)
 	s.listeners = append(s.listeners, t)
-	return func() { s.end(t) }
+	return func() { s.leave(t) }
 }
 
-// end takes a talk out and finishes it.
+// leave takes a listener out and finishes it. The last one takes its place.
+func (s *talks) leave(t *talk) {
+	s.mu.Lock()
+	n := len(s.listeners) - 1
+	last := s.listeners[n]
+	s.listeners[t.place], last.place = last, t.place
+	s.listeners[n] = nil
+	s.listeners = s.listeners[:n]
+	s.mu.Unlock()
+	t.finish()
+}
+
+// end takes a call out and finishes it.
 func (s *talks) end(t *talk) {
 	s.mu.Lock()
-	is := func(other *talk) bool { return other == t }
-	s.calls, s.listeners = slices.DeleteFunc(s.calls, is), slices.DeleteFunc(s.listeners, is)
+	s.calls = slices.DeleteFunc(s.calls, func(other *talk) bool { return other == t })
 	s.mu.Unlock()
 	t.finish()
 }
@@ -324,10 +390,14 @@ func ofServer(method string) bool {
 	return strings.HasSuffix(method, "/list_changed") || method == "notifications/resources/updated"
 }
 
-// share hands a message, whose buffer stays the caller's, to all that it is for.
+// share hands a message, whose buffer stays the caller's, to all that it is for. They share one copy, which nobody changes.
 func share(to []*talk, msg mcp.Message) {
+	if len(to) == 0 {
+		return
+	}
+	own := remark{msg: ownCopy(msg)}
 	for _, t := range to {
-		t.take(remark{msg: ownCopy(msg)})
+		t.take(own)
 	}
 }
 
