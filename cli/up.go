@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/cli/up"
 	"github.com/gatehouse-mcp/gatehouse/controlplane/store"
+	"github.com/gatehouse-mcp/gatehouse/dataplane"
 )
 
 // defaultDataDir is where `gwctl up` keeps everything.
@@ -34,6 +35,7 @@ func declareUp(cmd *cobra.Command, c *up.Config) {
 	f.StringVar(&c.Rules, "rules", "", "rules file: what each agent may use")
 	f.StringVar(&c.DefaultAgent, "default-agent", "", "agent of calls that name none, where the rules file allows them")
 	f.StringVar(&c.Auth, "auth", "key", "key: API keys; none: everybody on this machine may act as any agent")
+	f.Var(&c.Limits, "limit", "a bound, such as body=4MiB; repeatable. They are: "+dataplane.LimitNames())
 	f.BoolVar(&c.Debug, "debug", false, "tell agents which rule refused them, offer get_gateway_status, log more")
 }
 

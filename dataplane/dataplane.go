@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/follow"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/front"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
 )
@@ -57,6 +58,8 @@ type Config struct {
 	Features []string
 	// Environ looks up what ${VAR} in servers refers to; nil means os.LookupEnv.
 	Environ func(name string) (string, bool)
+	// Limits bound what agents and upstreams may use; each that is zero has its default.
+	Limits Limits
 	// DrainTimeout bounds how long calls under way may take to end at shutdown; 0 means 20 s.
 	DrainTimeout time.Duration
 	// Logger takes what operators should see; nil discards it.
@@ -76,6 +79,7 @@ func (c Config) withDefaults() (Config, error) {
 	or(&c.Audit, filepath.Join(c.StateDir, "audit.jsonl"))
 	or((*string)(&c.Auth), string(auth.Key))
 	or(&c.Version, "dev")
+	c.Limits = c.Limits.withDefaults()
 	if c.Stdout == nil {
 		c.Stdout = os.Stdout
 	}
@@ -112,8 +116,9 @@ type Server struct {
 	health   *http.Server
 
 	handlers sync.WaitGroup // requests of agents, and agents on pipes
-	draining chan struct{}  // closed when shutdown begins
-	pipes    sync.Mutex     // held to add an agent on a pipe, and to begin the shutdown
+	refused  func(limit.Name)
+	draining chan struct{} // closed when shutdown begins
+	pipes    sync.Mutex    // held to add an agent on a pipe, and to begin the shutdown
 }
 
 // New takes what only one process can have, the addresses and the audit log, so that Addr is known before Run.
@@ -145,6 +150,7 @@ func (s *Server) open() (err error) {
 	if s.listener, err = listen(s.config.Listen); err != nil {
 		return err
 	}
+	s.listener = s.bounded(s.listener)
 	if s.admin, err = listen(s.config.AdminListen); err != nil {
 		return err
 	}
@@ -160,7 +166,8 @@ func (s *Server) open() (err error) {
 // wire makes the parts and joins them, from the upstreams to the agents.
 func (s *Server) wire() (err error) {
 	c := s.config
-	s.pool = upstream.New(upstream.Config{Environ: c.Environ, Logger: s.log, Version: c.Version})
+	s.refused = record.Refusals(s.registry, limitNames())
+	s.pool = upstream.New(s.upstreamConfig())
 	s.follower, err = follow.New(follow.Config{
 		ControlPlane: c.ControlPlane, StateDir: c.StateDir, ID: c.ID, Labels: c.Labels, Version: c.Version,
 		Address: c.Advertise, Features: c.Features, Live: s.live, Pool: s.pool, Status: s.statuses, Logger: s.log,
@@ -172,12 +179,9 @@ func (s *Server) wire() (err error) {
 	s.gateway = gateway.New(gateway.Config{
 		Live: s.live.Live, Auth: verifier, Upstream: s.upstream, Records: s.audit, Debug: c.Debug,
 		Metrics: record.NewMetrics(s.registry, append(gateway.Operations(), gateway.Methods()...)), Status: s.status, Logger: s.log,
+		MaxCalls: c.Limits.Calls, MaxHeld: int64(c.Limits.Held), Refused: s.refused,
 	})
-	s.front = front.New(front.Config{
-		Gateway: s.gateway, Auth: verifier, SealKey: s.sealKey, EndSession: s.pool.EndSession,
-		Address: c.Advertise, Peers: s.follower.Peers,
-		Version: c.Version, Logger: s.log,
-	})
+	s.front = front.New(s.frontConfig(verifier))
 	s.registerProxy()
 	s.agents, s.health = s.agentServer(), s.adminServer()
 	return nil

@@ -93,7 +93,10 @@ func (s *Server) agentServer() *http.Server {
 		defer s.handlers.Done()
 		s.front.ServeHTTP(w, r)
 	})
-	return s.httpServer(handler)
+	server := s.httpServer(handler)
+	l := s.config.Limits
+	server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes = l.HeaderTimeout, l.IdleTimeout, int(l.Headers)
+	return server
 }
 
 // adminServer serves health, metrics and version.

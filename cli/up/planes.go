@@ -49,6 +49,7 @@ func bind(c Config) (_ *planes, err error) {
 	p.data, err = dataplane.New(dataplane.Config{
 		ControlPlane: p.control.Addr(), Listen: c.Listen, AdminListen: c.AdminListen, StateDir: filepath.Join(c.DataDir, "proxy"),
 		ID: proxyID, Auth: auth.Mode(c.Auth), Debug: c.Debug, Version: c.Version, Logger: c.Logger, Environ: c.Environ,
+		Limits: c.Limits,
 	})
 	if err != nil {
 		return p, fmt.Errorf("starting gateway: %w", err)

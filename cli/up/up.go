@@ -38,6 +38,8 @@ type Config struct {
 	MCPConfig, Rules, DefaultAgent string
 	// Auth is key or none.
 	Auth string
+	// Limits bound what agents and servers may use; each that is zero has its default.
+	Limits dataplane.Limits
 	// Debug adds rules to refusals and get_gateway_status to the tools.
 	Debug bool
 	// Version is the program's.

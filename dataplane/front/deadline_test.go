@@ -48,7 +48,7 @@ func impatient(t *testing.T, g *tools) front.Config {
 // Callers without a key count too: the HTTP server reads the rest of their bodies before it lets go of them.
 func TestBodiesThatNeverEndAreCutOff(t *testing.T) {
 	tests := []struct{ name, headers, status string }{
-		{"with a key", "Authorization: Bearer " + laptopKey + "\r\n", "400"},
+		{"with a key", "Authorization: Bearer " + laptopKey + "\r\n", "408"},
 		{"without a key", "", "401"},
 		{"from another origin", "Origin: http://example.com\r\n", "403"},
 	}

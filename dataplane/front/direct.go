@@ -25,6 +25,10 @@ func (h *Handler) direct(ctx context.Context, w http.ResponseWriter, r *http.Req
 	e := &events{h: h, w: w, principal: x.call.Principal.Name, session: x.call.Session, silent: !accepts(r.Header, "text/event-stream")}
 	defer e.close()
 	if x.msg.Method == "subscriptions/listen" {
+		if !h.openStream(w, x) {
+			return
+		}
+		defer h.closeStream(x.call.Principal)
 		var done func()
 		ctx, done = h.keepAlive(ctx, e, x)
 		defer done()

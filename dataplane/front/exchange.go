@@ -2,6 +2,7 @@ package front
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 // path of a call its three largest allocations: everything in one is valid until it is freed, and MUST NOT be kept.
 type exchange struct {
 	body []byte // as it came; the slices below are parts of it
+	held int64  // counted for the body, where that is large
 	out  []byte // what is written around the result, or the whole answer where that is small
 
 	msg     mcp.Message
@@ -41,6 +43,10 @@ func (e *exchanges) take() *exchange {
 // free gives an exchange's memory back. One that has grown large is left to the collector: a pool keeps what it gets, and
 // one large message a minute would otherwise hold that much memory for good.
 func (e *exchanges) free(x *exchange) {
+	if x.held > 0 {
+		x.call.Principal.Use.Held.Give(x.held)
+		x.held = 0
+	}
 	if cap(x.body) > maxKept || cap(x.out) > maxKept {
 		return
 	}
@@ -50,20 +56,30 @@ func (e *exchanges) free(x *exchange) {
 }
 
 // readAll fills the body from r to its end; size is how much is expected, or negative. It is io.ReadAll into memory that
-// is there already.
+// is there already. Of a body larger than maxKept it reads a part alone, and returns errMore.
 func (x *exchange) readAll(r io.Reader, size int64) error {
 	x.body = x.body[:0]
 	if need := int(min(max(size, 511), maxKept)) + 1; need > cap(x.body) { // one more: so that the end is seen without growing
 		x.body = make([]byte, 0, need)
 	}
+	return x.readOn(r, maxKept)
+}
+
+// errMore says that there is more of a body than was to be read.
+var errMore = errors.New("the body goes on")
+
+// readOn reads on from r to its end, or until there are more than most bytes, which is errMore.
+func (x *exchange) readOn(r io.Reader, most int) error {
 	for {
 		n, err := r.Read(x.body[len(x.body):cap(x.body)])
 		x.body = x.body[:len(x.body)+n]
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case len(x.body) > most:
+			return errMore
 		}
 		if len(x.body) == cap(x.body) {
 			x.body = append(x.body, 0)[:len(x.body)]

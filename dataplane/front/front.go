@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 )
@@ -88,6 +89,14 @@ type Config struct {
 	// Patience is how long an HTTP agent may take to send a body, and half of how long to take each part of an answer; 0 means
 	// 30 s. How long a tool takes does not count.
 	Patience time.Duration
+	// MaxHeaderNames bounds the different headers of a request; 0 means 100.
+	MaxHeaderNames int
+	// MaxStreams bounds the open streams of events of one principal, MaxHeld the bytes of its large bodies under way; 0 means
+	// 16,384 and 256 MiB.
+	MaxStreams int
+	MaxHeld    int64
+	// Refused is told of each refusal for one of these bounds; nil means that nobody counts.
+	Refused func(limit.Name)
 	// Parallel bounds the requests served at the same time on stdio; 0 means 64. While so many run, nothing more is read,
 	// so that an agent that does not wait for answers slows itself and not the process.
 	Parallel int
@@ -100,6 +109,18 @@ func (c *Config) maxBody() int64 { return cmp.Or(c.MaxBody, 16<<20) }
 func (c *Config) pingEvery() time.Duration { return cmp.Or(c.PingEvery, 25*time.Second) }
 
 func (c *Config) patience() time.Duration { return cmp.Or(c.Patience, 30*time.Second) }
+
+func (c *Config) maxHeaderNames() int { return cmp.Or(c.MaxHeaderNames, 100) }
+
+func (c *Config) maxStreams() int { return cmp.Or(c.MaxStreams, 16_384) }
+
+func (c *Config) maxHeld() int64 { return cmp.Or(c.MaxHeld, 256<<20) }
+
+func (c *Config) refused(name limit.Name) {
+	if c.Refused != nil {
+		c.Refused(name)
+	}
+}
 
 func (c *Config) parallel() int { return cmp.Or(c.Parallel, 64) }
 

@@ -20,6 +20,10 @@ const endpoint = "/mcp"
 // else, such as the metadata of a login: clients show the message to a person.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.arrive(w, r)
+	if h.tooManyHeaders(r) {
+		h.refuse(w, http.StatusRequestHeaderFieldsTooLarge, "the request has more headers than this gateway takes")
+		return
+	}
 	if !h.welcome(r) {
 		h.refuse(w, http.StatusForbidden, "requests from other origins or to other host names are not served here")
 		return

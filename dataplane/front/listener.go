@@ -195,4 +195,5 @@ func (s *stream) leave() {
 	s.end(errGone)
 	s.tasks.Wait()
 	s.h.streams.remove(s)
+	s.h.closeStream(s.call.Principal)
 }

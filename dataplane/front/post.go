@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/seal"
 )
@@ -16,7 +18,7 @@ import (
 //
 //	identify       -- whose key is it: 401
 //	aim            -- for a single server: which one, and as which agent
-//	readBody       -- type and size, one read into memory that is used again: 415, 413
+//	readBody       -- type and size, one read into memory that is used again: 415, 413, 429
 //	scan           -- exactly one message, nothing ambiguous: 400 and -32700 or -32600
 //	postEra        -- do headers and body agree on an era: 400 and -32020, -32022 or -32602
 //	resume         -- legacy: is the session the caller's: 404
@@ -75,17 +77,34 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, x *exchange) 
 		h.refuse(w, http.StatusUnsupportedMediaType, "send Content-Type: application/json")
 		return false
 	}
-	err := x.readAll(http.MaxBytesReader(w, r.Body, h.conf.maxBody()), r.ContentLength)
+	body := http.MaxBytesReader(w, r.Body, h.conf.maxBody())
+	err := x.readAll(body, r.ContentLength)
+	if errors.Is(err, errMore) {
+		err = h.readLarge(x, body, r.ContentLength)
+	}
 	if err == nil {
 		h.arrived(w)
 		return true
 	}
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		h.refuse(w, http.StatusRequestEntityTooLarge, "the message is larger than this gateway takes")
-		return false
-	}
-	h.refuse(w, http.StatusBadRequest, "the body ended early")
+	h.refuseBody(w, x, err)
 	return false
+}
+
+// refuseBody answers a request whose body was not read.
+func (h *Handler) refuseBody(w http.ResponseWriter, x *exchange, err error) {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case tooLarge:
+		h.conf.refused(limit.Body)
+		h.refuse(w, http.StatusRequestEntityTooLarge, "the message is larger than this gateway takes")
+	case errors.Is(err, errHeld):
+		h.full(w, x, limit.Held, err.Error())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		h.conf.refused(limit.Patience)
+		h.refuse(w, http.StatusRequestTimeout, "the body took too long")
+	default:
+		h.refuse(w, http.StatusBadRequest, "the body ended early")
+	}
 }
 
 // postEra decides the era. The modern era has no notifications from agents over HTTP, and no rule for their headers, so

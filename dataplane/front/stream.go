@@ -38,9 +38,14 @@ func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request, server stri
 		h.end(w, r, x)
 		return
 	}
-	if !h.goHome(w, r, x) {
-		h.stream(w, r, x)
+	if !h.openStream(w, x) {
+		return
 	}
+	if h.goHome(w, r, x) {
+		h.closeStream(x.call.Principal)
+		return
+	}
+	h.stream(w, r, x)
 }
 
 // end ends a session, here at once. Its home hears of it before the agent does, if it is one of a single server, and all
@@ -71,6 +76,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, x *exchange) {
 	if err != nil {
 		h.log.Debug("stream did not begin", "error", err)
 		s.cancel(err)
+		h.closeStream(x.call.Principal)
 		return
 	}
 	if out != nil {

@@ -96,7 +96,7 @@ func (f *flight) passThrough(ctx context.Context) error {
 	}
 	within, cancel := ctx, context.CancelFunc(func() {})
 	if d.Name != methodListen { // which lasts for as long as the agent stays
-		within, cancel = context.WithTimeout(ctx, limit(s, 0))
+		within, cancel = context.WithTimeout(ctx, timeFor(s, 0))
 	}
 	defer cancel()
 	if err := f.headersAgree(within, u); err != nil {
@@ -233,6 +233,9 @@ func (f *flight) adapt(reply *mcp.Reply) error {
 	if p, ok := pageOf(f.call.Name); ok {
 		defer reply.Close()
 		return f.filter(p, reply.Result)
+	}
+	if err := f.hold(reply); err != nil {
+		return err
 	}
 	f.pass(reply)
 	f.cacheable()

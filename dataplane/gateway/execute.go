@@ -38,7 +38,7 @@ func (f *flight) execute(ctx context.Context) error {
 	}
 	// The agent's own ctx is kept beside it, to tell a call that took too long from one whose agent went away.
 	// The limit holds for all that is left: connecting and reading the catalogue come out of it too.
-	within, cancel := context.WithTimeout(ctx, limit(s, x.timeout))
+	within, cancel := context.WithTimeout(ctx, timeFor(s, x.timeout))
 	defer cancel()
 	if err := findTool(within, u, x.tool); err != nil {
 		return fromUpstream(ctx, x.server, err)
@@ -46,6 +46,9 @@ func (f *flight) execute(ctx context.Context) error {
 	reply, err := f.forward(within, u, &x)
 	if err != nil {
 		return fromUpstream(ctx, x.server, err)
+	}
+	if err := f.hold(reply); err != nil {
+		return err
 	}
 	f.pass(reply)
 	return nil
@@ -77,8 +80,8 @@ func (f *flight) readExecution() (x execution, err error) {
 	return x, err
 }
 
-// limit is how long a call may take: what the agent asks for, at most what the server allows.
-func limit(s *table.Server, asked time.Duration) time.Duration {
+// timeFor is how long a call may take: what the agent asks for, at most what the server allows.
+func timeFor(s *table.Server, asked time.Duration) time.Duration {
 	if asked == 0 {
 		asked = s.CallTimeout
 	}

@@ -23,6 +23,8 @@ type flight struct {
 	agent     *policy.Agent // nil until identify
 	entry     record.Entry
 	mirrors   bool      // of tools on their way to the agent, those that mirror parameters wrongly are left out
+	admitted  bool      // counted among the principal's calls
+	held      int64     // counted for the answer, where that is large
 	picked    [5][]byte // raw arguments, in the order of the tool's names for them
 
 	reply  mcp.Reply
@@ -166,5 +168,6 @@ func (f *flight) close() {
 	f.inner = nil
 	f.g.buffers.give(f.buffer)
 	f.buffer = nil
+	f.leave()
 	f.table.Release()
 }

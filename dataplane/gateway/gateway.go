@@ -15,6 +15,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/auth"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
@@ -64,17 +66,27 @@ type Config struct {
 	Metrics *record.Metrics
 	// Debug adds the tool get_gateway_status, and the rule to refusals.
 	Debug bool
+	// MaxCalls bounds the calls that one principal has under way, MaxHeld the bytes of large answers that it has not taken; 0
+	// means 2048 and 256 MiB.
+	MaxCalls int
+	MaxHeld  int64
+	// Refused is told of each refusal for one of these bounds; nil means that nobody counts.
+	Refused func(limit.Name)
 	// Status returns what get_gateway_status says of the proxy; nil says nothing.
 	Status func() Status
 	// Logger takes what is the gateway's own fault; nil discards it.
 	Logger *slog.Logger
 }
 
-func (c Config) logger() *slog.Logger {
+func (c Config) withDefaults() Config {
+	c.MaxCalls, c.MaxHeld = cmp.Or(c.MaxCalls, 2048), cmp.Or(c.MaxHeld, 256<<20)
 	if c.Logger == nil {
-		return slog.New(slog.DiscardHandler)
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return c.Logger
+	if c.Refused == nil {
+		c.Refused = func(limit.Name) {}
+	}
+	return c
 }
 
 // Gateway performs the calls of agents. It holds no state of any call.
@@ -100,7 +112,8 @@ type tool struct {
 
 // New returns a gateway of these parts.
 func New(c Config) *Gateway {
-	g := &Gateway{config: c, log: c.logger()}
+	c = c.withDefaults()
+	g := &Gateway{config: c, log: c.Logger}
 	g.tools = map[string]tool{
 		ListServers:    {definition: listServersDefinition, run: (*flight).listServers},
 		GetServerTools: {definition: getServerToolsDefinition, run: (*flight).serverTools},
@@ -120,6 +133,7 @@ func (g *Gateway) ToolsList() []byte { return g.toolsList }
 // CallTool performs a call of one of the gateway's own tools:
 //
 //	begin            -- pin the table, prove the principal in it
+//	admit            -- has the principal room for one more call
 //	* tool.run       -- read the arguments, then, for execute_tool:
 //	  * identify     -- whose policy it is
 //	  * decide       -- what the policy says, before anything is known of existence
@@ -160,5 +174,8 @@ func (f *flight) guard(ctx context.Context, run func(*flight, context.Context) e
 			err = refuse(mcp.Internal, "the gateway is at fault; its log says more")
 		}
 	}()
+	if err := f.admit(); err != nil {
+		return err
+	}
 	return run(f, ctx)
 }

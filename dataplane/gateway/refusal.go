@@ -61,6 +61,8 @@ func fromUpstream(ctx context.Context, server string, err error) error {
 		return ctx.Err()
 	case errors.Is(err, mcp.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return refuse(mcp.Timeout, fmt.Sprintf("server %q did not answer in time", server))
+	case errors.Is(err, mcp.ErrBusy):
+		return refuse(mcp.RateLimited, plain(err, mcp.ErrBusy))
 	case errors.Is(err, mcp.ErrUnavailable):
 		return refuse(mcp.ServerUnavailable, plain(err, mcp.ErrUnavailable))
 	case errors.Is(err, mcp.ErrInvalidResponse):

@@ -41,7 +41,7 @@ func (f *flight) serverTools(ctx context.Context) error {
 		return err
 	}
 	// The catalogue is kept, so this waits only where it was never read or has changed.
-	within, cancel := context.WithTimeout(ctx, limit(s, 0))
+	within, cancel := context.WithTimeout(ctx, timeFor(s, 0))
 	defer cancel()
 	catalogue, err := u.Tools(within)
 	if err != nil {

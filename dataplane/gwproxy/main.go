@@ -87,6 +87,7 @@ func parse(args []string, getenv func(string) string, to streams) (dataplane.Con
 	fs.StringVar((*string)(&c.Auth), "auth", "key", "how callers prove who they are: key, or none (`mode`)")
 	fs.StringVar(&c.Audit, "audit", "", "`file` of the audit log, - for standard output (default audit.jsonl in the state folder)")
 	fs.BoolVar(&c.Debug, "debug", false, "add the tool get_gateway_status, and rules to refusals")
+	fs.Var(&c.Limits, "limit", "`name=value`; repeatable, or several with commas between them. The limits and their defaults: "+dataplane.LimitNames())
 	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 0, "how long calls may take to end at shutdown (default 20s)")
 	fs.TextVar(&level, "log-level", level, "debug, info, warn or error")
 	if err := environment(fs, getenv); err != nil {

@@ -92,7 +92,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 // Caller performs calls. An error that is not nil means that no answer came: it wraps one of the sentinels of this
-// package (ErrUnavailable, ErrTimeout, ErrInvalidResponse), or the context's error where the agent went away. A
+// package (ErrUnavailable, ErrBusy, ErrTimeout, ErrInvalidResponse), or the context's error where the agent went away. A
 // JSON-RPC error of the upstream is a Reply.
 type Caller interface {
 	Call(ctx context.Context, c *Call) (*Reply, error)

@@ -37,6 +37,8 @@ var (
 	ErrUnavailable = errors.New("upstream unavailable")
 	// ErrTimeout says that the upstream did not answer before the call's deadline.
 	ErrTimeout = errors.New("upstream timed out")
+	// ErrBusy says that the upstream has as many calls under way as it may have; nothing was sent.
+	ErrBusy = errors.New("upstream busy")
 	// ErrInvalidResponse says that the upstream answered with something that is not a JSON-RPC response.
 	ErrInvalidResponse = errors.New("upstream sent an invalid response")
 )

@@ -30,9 +30,13 @@ func (l *Live) Acquire() *Table {
 }
 
 // Swap makes next the table of new calls and returns the one before, which is then retired: its Drained closes when its
-// last call is released. A table that was retired MUST NOT be swapped in again.
+// last call is released. A table that was retired MUST NOT be swapped in again. What principals use is counted on, so that
+// no revision sets them free of their limits; Swap is called by one goroutine at a time.
 func (l *Live) Swap(next *Table) (prev *Table) {
 	if next != nil {
+		if prev = l.table.Load(); prev != nil {
+			next.takeOver(prev)
+		}
 		next.refs.Add(held)
 	}
 	prev = l.table.Swap(next)

@@ -9,6 +9,7 @@ import (
 
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
 )
 
@@ -18,13 +19,16 @@ type Principal struct {
 	Name string
 	// Expires is when the credential stops working; the zero time means never.
 	Expires time.Time
+	// Use is what the principal has under way. It is one and the same in all tables that hold the principal, one after
+	// another: see Live.Swap.
+	Use *limit.Use
 
 	all    bool
 	agents []string // :: sorted
 }
 
 // Everyone returns a principal that may act as any agent and never expires: --auth none, or the owner of a pipe.
-func Everyone(name string) *Principal { return &Principal{Name: name, all: true} }
+func Everyone(name string) *Principal { return &Principal{Name: name, Use: new(limit.Use), all: true} }
 
 // Principal returns who holds the key, or nil. It takes no lock and allocates nothing. The caller asks Expired.
 func (t *Table) Principal(key []byte) *Principal { return t.credentials[sha256.Sum256(key)] }
@@ -49,6 +53,19 @@ func (p *Principal) Only() (agent string, ok bool) {
 	return p.agents[0], true
 }
 
+// takeOver counts on, for principals of the same names, where prev stands. It is for a table that nobody uses yet.
+func (t *Table) takeOver(prev *Table) {
+	use := make(map[string]*limit.Use, len(prev.credentials))
+	for _, p := range prev.credentials {
+		use[p.Name] = p.Use
+	}
+	for _, p := range t.credentials {
+		if u := use[p.Name]; u != nil {
+			p.Use = u
+		}
+	}
+}
+
 // addCredential indexes one credential by the digest of its key.
 func (t *Table) addCredential(name string, c *gatehousev1.Credential) error {
 	refuse := func(field, message string) error {
@@ -70,7 +87,7 @@ func (t *Table) addCredential(name string, c *gatehousev1.Credential) error {
 	case c.GetExpires() != nil && !c.GetExpires().IsValid():
 		return refuse("spec.expires", "this is not a time")
 	}
-	p := &Principal{Name: name, agents: slices.Compact(agents)}
+	p := &Principal{Name: name, Use: new(limit.Use), agents: slices.Compact(agents)}
 	if c.GetExpires() != nil {
 		p.Expires = c.GetExpires().AsTime()
 	}

@@ -11,15 +11,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
 // The bounds of a catalogue: a server beyond them is broken or hostile.
 const (
-	// Pages, tools and bytes are far beyond what any model could be shown.
+	// Tools and bytes are bounded by the configuration.
 	maxPages      = 1000
-	maxTools      = 20_000
-	maxToolBytes  = 64 << 20
 	refreshPause  = time.Second // between two readings that agents cause by asking for what is not there
 	catalogueTime = time.Minute // for all pages together
 )
@@ -256,8 +255,14 @@ func (r *listReader) refused(e *mcp.Error) error {
 
 // take adds one tool. An odd one is left out, so that it does not hide the others.
 func (r *listReader) take(raw []byte) error {
-	if r.bytes += len(raw); r.bytes > maxToolBytes || len(r.tools) >= maxTools {
-		return errors.New("too many tools")
+	cfg := r.up.cfg
+	switch r.bytes += len(raw); {
+	case r.bytes > cfg.MaxCatalogueBytes:
+		cfg.Refused(limit.Catalogue)
+		return fmt.Errorf("its tools take more than %d bytes", cfg.MaxCatalogueBytes)
+	case len(r.tools) >= cfg.MaxTools:
+		cfg.Refused(limit.Tools)
+		return fmt.Errorf("it has more than %d tools", cfg.MaxTools)
 	}
 	t, err := readTool(raw, r.modernHTTP)
 	if err == nil && r.names[t.Name] {

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 )
 
 // Config says how a pool runs. The zero value works.
@@ -30,6 +32,19 @@ type Config struct {
 	IdleTimeout time.Duration
 	// MaxSessions bounds the sessions with one server whose mode is not shared; 0 means 64.
 	MaxSessions int
+	// MaxCalls bounds the calls under way at one server; 0 means 4096.
+	MaxCalls int
+	// MaxNotifications bounds what a server may say during one call; 0 means 100,000. Beyond it, a call over HTTP ends, and
+	// what comes on a connection that calls share is dropped.
+	MaxNotifications int
+	// MaxAnswerHeaders bounds the headers of an HTTP answer, in bytes; 0 means 256 KiB.
+	MaxAnswerHeaders int
+	// MaxRedirects bounds how many redirects are followed for one request; 0 means 3.
+	MaxRedirects int
+	// MaxTools and MaxCatalogueBytes bound the tools of one server; 0 means 20,000 and 64 MiB.
+	MaxTools, MaxCatalogueBytes int
+	// Refused is told of each refusal for one of these bounds; nil means that nobody counts.
+	Refused func(limit.Name)
 }
 
 // withDefaults returns c with every field set.
@@ -45,6 +60,15 @@ func (c Config) withDefaults() Config {
 	}
 	orInt(&c.MaxMessageBytes, 64<<20)
 	orInt(&c.MaxSessions, 64)
+	orInt(&c.MaxCalls, 4096)
+	orInt(&c.MaxNotifications, 100_000)
+	orInt(&c.MaxAnswerHeaders, 256<<10)
+	orInt(&c.MaxRedirects, 3)
+	orInt(&c.MaxTools, 20_000)
+	orInt(&c.MaxCatalogueBytes, 64<<20)
+	if c.Refused == nil {
+		c.Refused = func(limit.Name) {}
+	}
 	orInt(&c.ConnectTimeout, 30*time.Second)
 	orInt(&c.ProbeTimeout, 3*time.Second)
 	orInt(&c.CallTimeout, 10*time.Minute)

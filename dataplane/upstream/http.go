@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"mime"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
@@ -75,6 +77,15 @@ type exchange struct {
 	body []byte
 	// talk is the way to the agent; nil where it does not listen.
 	talk *talk
+	// heard is how many messages came before the answer.
+	heard int
+}
+
+// tooMuch counts a message, and says whether that was one more than a call may have. A subscription lasts, and may have any
+// number.
+func (x *exchange) tooMuch(cfg *Config) bool {
+	x.heard++
+	return x.heard > cfg.MaxNotifications && x.call.Method != "subscriptions/listen"
 }
 
 // exchange sends a request and reads its answer, whichever of the two forms the server chose. A session that the answer
@@ -223,6 +234,7 @@ func (c *httpConn) await(in *eventReader, x *exchange) (*mcp.Reply, error) {
 		ev, err := in.next()
 		switch {
 		case errors.Is(err, errTooBig):
+			c.cfg.Refused(limit.Message)
 			return nil, invalid(c.name, "sent an answer that is too big", err)
 		case err != nil:
 			return nil, errEarly
@@ -232,6 +244,10 @@ func (c *httpConn) await(in *eventReader, x *exchange) (*mcp.Reply, error) {
 		case err != nil:
 			ev.data.free()
 			return nil, invalid(c.name, "sent an event that is no message", err)
+		case msg.Kind != mcp.Response && x.tooMuch(c.cfg):
+			ev.data.free()
+			c.cfg.Refused(limit.Notifications)
+			return nil, invalid(c.name, "talks without end", fmt.Errorf("more than %d messages before the answer", c.cfg.MaxNotifications))
 		case msg.Kind != mcp.Response:
 			c.overhear(x.talk, msg)
 			ev.data.free()

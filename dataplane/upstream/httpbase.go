@@ -15,15 +15,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
 const (
 	// The bounds of what goes on around calls.
-	maxRedirects = 3
-	goodbyeTime  = 2 * time.Second // for what nobody waits for: cancels, answers to requests, DELETE
-	maxBeside    = 64              // of those at the same time
+	goodbyeTime = 2 * time.Second // for what nobody waits for: cancels, answers to requests, DELETE
+	maxBeside   = 64              // of those at the same time
 )
 
 // errTooBig says that a message is over the limit.
@@ -200,9 +200,9 @@ func troubled(status int) bool {
 
 // read reads a body whole, once, into a buffer of its size.
 func (e *endpoint) read(resp *http.Response) (*buffer, error) {
-	limit := e.cfg.MaxMessageBytes
+	most := e.cfg.MaxMessageBytes
 	// A length that the server announces is believed only up to the limit.
-	if resp.ContentLength > int64(limit) {
+	if resp.ContentLength > int64(most) {
 		return nil, errTooBig
 	}
 	buf := e.mem.take()
@@ -216,7 +216,7 @@ func (e *endpoint) read(resp *http.Response) (*buffer, error) {
 		n, err := resp.Body.Read(buf.b[len(buf.b):cap(buf.b)])
 		buf.b = buf.b[:len(buf.b)+n]
 		switch {
-		case len(buf.b) > limit:
+		case len(buf.b) > most:
 			err = errTooBig
 		case errors.Is(err, io.EOF):
 			return buf, nil
@@ -248,6 +248,7 @@ func (e *endpoint) broken(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ended(ctx, e.name)
 	case errors.Is(err, errTooBig):
+		e.cfg.Refused(limit.Message)
 		return invalid(e.name, "sent an answer that is too big", err)
 	}
 	return unavailable(e.name, e.scrub(plain(err)))
@@ -272,6 +273,7 @@ func (e *endpoint) postBeside(body []byte) {
 // converse opens the way from the server to a call's agent.
 func (e *endpoint) converse(ctx context.Context, id int64, call *mcp.Call) *talk {
 	t := newTalk(ctx, call, id, e.log)
+	t.bound(e.cfg)
 	t.asks, t.respond = e.asks, e.respond
 	return t
 }

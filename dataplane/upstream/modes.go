@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
@@ -95,6 +96,7 @@ func (u *Upstream) addLocked(o owner) (*session, error) {
 		u.endLocked(u.longestIdleLocked())
 	}
 	if len(u.open)-u.closing >= u.cfg.MaxSessions || u.closing > u.cfg.MaxSessions {
+		u.cfg.Refused(limit.Sessions)
 		return nil, unavailable(u.name, fmt.Sprintf("has %d sessions, and all are in use", len(u.open)))
 	}
 	s := &session{up: u, owner: o, users: 1}

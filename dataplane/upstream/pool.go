@@ -36,23 +36,29 @@ type Pool struct {
 
 // New makes a pool without upstreams. Close ends what it starts.
 func New(c Config) *Pool {
-	p := &Pool{cfg: c.withDefaults(), http: newTransport(), direct: h1.New(h1.Config{}), uses: make(map[string]int), stop: make(chan struct{})}
+	c = c.withDefaults()
+	p := &Pool{
+		cfg: c, http: newTransport(c.MaxAnswerHeaders), direct: h1.New(h1.Config{MaxHeadBytes: c.MaxAnswerHeaders}),
+		uses: make(map[string]int), stop: make(chan struct{}),
+	}
 	p.byKey.Store(&map[string]*Upstream{})
 	p.tasks.Go(p.sweep)
 	return p
 }
 
-// newTransport is net/http's for many calls to few hosts. Compression stays off: results pass through as they are.
-func newTransport() *http.Transport {
+// newTransport is net/http's for many calls to few hosts. Compression stays off: results pass through as they are,
+// and nothing small can become large here.
+func newTransport(maxHeaders int) *http.Transport {
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2:   true,
-		TLSHandshakeTimeout: 10 * time.Second,
-		MaxIdleConns:        1024,
-		MaxIdleConnsPerHost: 256,
-		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true,
+		MaxResponseHeaderBytes: int64(maxHeaders),
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxIdleConns:           1024,
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        90 * time.Second,
+		DisableCompression:     true,
 	}
 }
 

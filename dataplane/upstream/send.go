@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
@@ -39,7 +40,7 @@ func (e *endpoint) do(ctx context.Context, method string, header http.Header, bo
 // send sends a request. Redirects are followed where they keep the method and the origin, so that the definition's headers
 // go nowhere else.
 func (e *endpoint) send(ctx context.Context, m *message) (*http.Response, error) {
-	for range maxRedirects {
+	for range e.cfg.MaxRedirects + 1 {
 		resp, err := e.once(ctx, m)
 		if err != nil {
 			return nil, err
@@ -52,6 +53,7 @@ func (e *endpoint) send(ctx context.Context, m *message) (*http.Response, error)
 			return nil, err
 		}
 	}
+	e.cfg.Refused(limit.Redirects)
 	return nil, conduct("redirects without end")
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
@@ -101,6 +102,7 @@ func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error
 // converse opens the way from the server to a call's agent.
 func (c *stdioConn) converse(ctx context.Context, id int64, call *mcp.Call) *talk {
 	t := newTalk(ctx, call, id, c.log)
+	t.bound(c.cfg)
 	t.asks, t.respond = c.asks, c.respond
 	return t
 }
@@ -265,6 +267,7 @@ func (c *stdioConn) refuse(long *longLineError) {
 	if !ok {
 		id, ok = guessID(long.head)
 	}
+	c.cfg.Refused(limit.Message)
 	c.log.Warn("message over the limit skipped", "limit", long.limit, "matched", ok)
 	if ok {
 		c.inbox.fail(id, invalid(c.name, "sent an answer that is too big", long))

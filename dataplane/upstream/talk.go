@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
@@ -50,7 +51,10 @@ type talk struct {
 	tellers sync.WaitGroup
 	tasks   sync.WaitGroup // what the server asks
 	deaf    atomic.Bool    // the agent did not listen for too long
-	place   int            // among the listeners, whose mutex guards it
+	heard   atomic.Int64
+	most    int64  // of heard; 0 for as many as there are
+	full    func() // told once, where there is more
+	place   int    // among the listeners, whose mutex guards it
 
 	mu sync.Mutex // guards below
 	// said is what waits to be told, from first on.
@@ -94,6 +98,10 @@ func inMeta(params []byte, name string) []byte {
 
 // take takes a message, whose buffer it owns. It waits a little where the agent is slow, but only once.
 func (t *talk) take(r remark) {
+	if t.hasHeardEnough() {
+		r.free()
+		return
+	}
 	taken, room := t.put(r)
 	if taken {
 		return
@@ -118,6 +126,26 @@ func (t *talk) take(r remark) {
 			return
 		}
 	}
+}
+
+// bound bounds what is told during a call; one who listens without a call may listen for ever.
+func (t *talk) bound(cfg *Config) {
+	if t.id != 0 {
+		t.most, t.full = int64(cfg.MaxNotifications), func() { cfg.Refused(limit.Notifications) }
+	}
+}
+
+// hasHeardEnough counts a message, and says whether it is to be dropped.
+func (t *talk) hasHeardEnough() bool {
+	n := t.heard.Add(1)
+	if t.most == 0 || n <= t.most {
+		return false
+	}
+	if n == t.most+1 {
+		t.full()
+		t.log.Warn("server talks without end during a call; the rest is dropped", "messages", t.most)
+	}
+	return true
 }
 
 // await is take for a stream that is the call's alone: a slow agent slows the server down, and nothing is lost.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
@@ -32,6 +33,7 @@ type Upstream struct {
 
 	// What Status says is kept where it happens, so that asking for it disturbs nobody.
 	live    atomic.Int64           // connections that work
+	calls   limit.Count            // under way
 	failure atomic.Pointer[string] // why the last attempt to use the server came to nothing
 
 	mu       sync.Mutex // guards below
@@ -74,7 +76,7 @@ func newPause() *backoff.ExponentialBackOff {
 }
 
 // Call performs a call on the session that the server's mode gives to the caller, opening it if need be. Its error wraps
-// mcp.ErrUnavailable, mcp.ErrTimeout or mcp.ErrInvalidResponse, or is the context's where the caller went away; a call
+// mcp.ErrUnavailable, mcp.ErrBusy, mcp.ErrTimeout or mcp.ErrInvalidResponse, or is the context's where the caller went away; a call
 // that ends with its context is cancelled at the server. A request that the server provably did not execute is sent once
 // more, on a new connection.
 func (u *Upstream) Call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
@@ -84,6 +86,11 @@ func (u *Upstream) Call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		defer cancel()
 		ctx = bounded
 	}
+	if !u.calls.Take(1, int64(u.cfg.MaxCalls)) {
+		u.cfg.Refused(limit.Waiting)
+		return nil, fmt.Errorf("%w: server %s has %d calls under way, as many as it may have", mcp.ErrBusy, u.name, u.cfg.MaxCalls)
+	}
+	defer u.calls.Give(1)
 	// No retry but this one: a tool may have effects, and whether it ran cannot be told from outside.
 	reply, err := u.attempt(ctx, c)
 	if errors.Is(err, errNotExecuted) && ctx.Err() == nil {
