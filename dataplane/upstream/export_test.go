@@ -24,9 +24,7 @@ var ErrTooBig = errTooBig
 
 // ReadEvents reads all events of a stream.
 func ReadEvents(stream io.Reader, limit int) (events []Event, lastID string, err error) {
-	mem := new(memory)
-	mem.giveReader(bufio.NewReaderSize(nil, ReadBytes))
-	r := newEventReader(stream, mem, limit)
+	r := &eventReader{in: bufio.NewReaderSize(stream, ReadBytes), mem: new(memory), limit: limit}
 	defer r.close()
 	for {
 		ev, err := r.next()
