@@ -14,29 +14,38 @@ var anybody = object{
 	"defaults": object{"deny_on_missing_agent": false},
 }
 
-// TestConformance runs the MCP conformance suite against /mcp/{server}, in front of the Go SDK's everything server. The
-// gate is the suite's own: no scored scenario fails. It can be run against the server alone with the same commands.
+// TestConformance runs the MCP conformance suite against /mcp/{server}, in front of the Go SDK's everything server, through
+// one gateway and through three behind a balancer that deals requests out in turn. The gate is the suite's own: no scored
+// scenario fails. It can be run against the server alone with the same commands.
 func TestConformance(t *testing.T) {
 	fixture := filepath.Join(t.TempDir(), "everything-server")
 	run(t, []string{"go", "build", "-o", fixture, "github.com/modelcontextprotocol/go-sdk/conformance/everything-server"})
-	for _, c := range []struct {
-		name, requirements string
-		stateless          string // the fixture's flag over HTTP; empty runs it over stdio
+	for _, gateways := range []struct {
+		name  string
+		start func(t *testing.T, servers, rules object) (url string)
 	}{
-		{"legacy over HTTP", "2025-11-25", "-stateless=false"},
-		{"legacy over stdio", "2025-11-25", ""},
-		{"modern over HTTP", "2026-07-28", "-stateless=true"},
-		{"modern over stdio", "2026-07-28", ""},
+		{"one gateway", startWith},
+		{"three gateways", startThree},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			server := stdioServer([]string{fixture}, object{})
-			if c.stateless != "" {
-				server = object{"type": "http", "url": serveFixture(t, fixture, c.stateless)}
-			}
-			url := startWith(t, object{"fixture": server}, anybody)
-			suite := path(t, "node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js")
-			run(t, []string{node(t), suite, "server", "--url", url + "/fixture", "--requirements", c.requirements, "-o", t.TempDir()})
-		})
+		for _, c := range []struct {
+			name, requirements string
+			stateless          string // the fixture's flag over HTTP; empty runs it over stdio
+		}{
+			{"legacy over HTTP", "2025-11-25", "-stateless=false"},
+			{"legacy over stdio", "2025-11-25", ""},
+			{"modern over HTTP", "2026-07-28", "-stateless=true"},
+			{"modern over stdio", "2026-07-28", ""},
+		} {
+			t.Run(gateways.name+"/"+c.name, func(t *testing.T) {
+				server := stdioServer([]string{fixture}, object{})
+				if c.stateless != "" {
+					server = object{"type": "http", "url": serveFixture(t, fixture, c.stateless)}
+				}
+				url := gateways.start(t, object{"fixture": server}, anybody)
+				suite := path(t, "node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js")
+				run(t, []string{node(t), suite, "server", "--url", url + "/fixture", "--requirements", c.requirements, "-o", t.TempDir()})
+			})
+		}
 	}
 }
 
