@@ -19,7 +19,7 @@ const (
 // measureStreams opens many sessions with a stream each, on the gateway's own endpoint and on that of a server, and makes
 // calls at a fixed rate with and without them.
 func measureStreams(ctx context.Context, o options) error {
-	count, lasting := manyStreams, 20*time.Second
+	count, lasting := manyStreams, 30*time.Second // longer than a stream is silent
 	if o.quick {
 		count, lasting = 500, 2*time.Second
 	}
