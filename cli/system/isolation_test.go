@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	isolationProxies = 1
+	isolationProxies = 3
 	isolationAgents  = 50
 	isolationKeys    = 25 // so two agents share each, one of either era
 	// isolationEnv says how many calls each agent makes; unset: 200.
@@ -62,8 +62,11 @@ func TestAgentsHearNothingOfEachOther(t *testing.T) {
 	idleBalancer()
 	idleWeb()
 	idleModern()
-	eventually(t, "goroutines and descriptors are back where they were", func() bool {
-		for i, now := range footprints(t, proxies) {
+	var held []footprint
+	defer func() { t.Logf("gateways held %v before and %v after", before, held) }()
+	eventually(t, "goroutines and descriptors are back where they were", func() bool { // gateways keep connections to each other a while
+		held = footprints(t, proxies)
+		for i, now := range held {
 			if now.goroutines > before[i].goroutines+2 || now.files > before[i].files+2 {
 				return false
 			}

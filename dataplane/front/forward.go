@@ -155,6 +155,8 @@ const (
 	avoidFor = 2 * time.Second
 	// maxIdle bounds the connections to one other proxy that are kept for the next requests.
 	maxIdle = 256
+	// keepIdle is how long they are kept: opening one costs little within a fleet.
+	keepIdle = 15 * time.Second
 )
 
 // errUnreached says that nothing was sent, because there was nobody to send it to.
@@ -180,7 +182,7 @@ func newPeerClient() *http.Client {
 				}
 				return conn, nil
 			},
-			DisableCompression: true, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: time.Minute,
+			DisableCompression: true, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: keepIdle,
 		},
 	}
 }
