@@ -43,8 +43,9 @@ func TestModernAgentGetsTheQuestionItself(t *testing.T) {
 	asks(m)
 	d := request("s", "a", "tools/call", `{"name":"echo"}`)
 	d.Era = mcp.Modern
-	if got := w.direct(d); got != question {
-		t.Errorf("tools/call = %s, want %s", got, question)
+	got := w.direct(d)
+	if state := stateIn(t, got); strings.Replace(got, state, `"s1"`, 1) != question {
+		t.Errorf("tools/call = %s, want %s but for the state", got, question)
 	}
 }
 

@@ -35,7 +35,8 @@ func Methods() []string {
 	return []string{
 		methodInitialize, methodDiscover, methodToolsList, methodToolsCall, methodResourceList, methodTemplatesList,
 		methodResourceRead, methodSubscribe, methodUnsubscribe, methodPromptsList, methodPromptGet,
-		methodComplete, methodSetLevel, methodListen,
+		methodComplete, methodSetLevel, methodListen, "tasks/get", "tasks/result", methodTaskList, "tasks/update",
+		"tasks/cancel",
 	}
 }
 
@@ -51,6 +52,8 @@ type Direct struct {
 	ID []byte
 	// Params is the raw object of params; nil where there is none.
 	Params []byte
+	// Notification says that it is no request: nobody waits for a reply.
+	Notification bool
 	// Subject is what the request is about: the tool's or the prompt's name, or the resource's URI; else empty.
 	Subject string
 	// LogLevel is the raw level that a legacy agent has set for its session; nil where it has set none.
@@ -63,6 +66,12 @@ type Direct struct {
 	Header map[string][]string
 	// Client is what the agent declared of itself. It MUST NOT share memory with the request.
 	Client *mcp.Client
+
+	// What is found out while it is performed.
+	task      task              // that the request names
+	listening map[string][]byte // :: the id of a task at the server → the name that the agent has for it, raw
+	mirrors   bool              // of tools on their way to the agent, those that mirror parameters wrongly are left out
+	taskless  bool              // of tools on their way to the agent, those that need a task are left out
 }
 
 // Direct performs a request to one upstream as itself, behind the same identity and policy as CallTool. The steps are its
@@ -143,14 +152,23 @@ func (f *flight) ask(ctx context.Context, u Upstream) (*mcp.Reply, error) {
 	if err := f.prepare(c); err != nil {
 		return nil, err
 	}
+	if d.Notification {
+		return f.tell(ctx, u, c)
+	}
+	if err := f.unseal(ctx, u, c); err != nil {
+		return nil, err
+	}
 	if d.Name == methodListen {
 		return nil, f.listen(ctx, u, c)
 	}
 	reply, err := u.Call(ctx, c)
+	if err == nil {
+		reply, err = f.reseal(c, reply)
+	}
 	if err != nil {
 		return nil, err
 	}
-	f.noteMirrors(ctx, u, c, reply)
+	f.noteTools(ctx, u, c, reply)
 	return f.converse(ctx, u, c, reply)
 }
 
@@ -179,7 +197,7 @@ func (f *flight) prepare(c *mcp.Call) error {
 	if d.Params == nil && d.Stream == nil {
 		return nil
 	}
-	r := &relay{to: d.Stream, era: d.Era, agent: f.agent, server: d.Server}
+	r := &relay{to: d.Stream, era: d.Era, flight: f}
 	r.own = fmt.Appendf(nil, `"gatehouse-%d"`, f.g.tokens.Add(1))
 	if d.Params != nil {
 		params, err := f.own(d.Params)
@@ -255,5 +273,9 @@ func toEra(e *mcp.Error, era mcp.Era) *mcp.Error {
 
 // fault is a refusal as a JSON-RPC error, for requests whose results have no place for one.
 func (r *refusal) fault(f *flight) *mcp.Error {
-	return &mcp.Error{Code: cmp.Or(r.protocol, mcp.CodeInvalidParams), Message: r.message, Data: r.appendBody(nil, f)}
+	data := r.data
+	if data == nil {
+		data = r.appendBody(nil, f)
+	}
+	return &mcp.Error{Code: cmp.Or(r.protocol, mcp.CodeInvalidParams), Message: r.message, Data: data}
 }

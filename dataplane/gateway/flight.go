@@ -22,7 +22,6 @@ type flight struct {
 	principal *table.Principal
 	agent     *policy.Agent // nil until identify
 	entry     record.Entry
-	mirrors   bool      // of tools on their way to the agent, those that mirror parameters wrongly are left out
 	admitted  bool      // counted among the principal's calls
 	held      int64     // counted for the answer, where that is large
 	picked    [5][]byte // raw arguments, in the order of the tool's names for them

@@ -40,6 +40,8 @@ type Upstream interface {
 	Refresh(ctx context.Context) (*upstream.Catalogue, error)
 	// Hello returns what the server said in its handshake on the session that c selects.
 	Hello(ctx context.Context, c *mcp.Call) (*upstream.Hello, error)
+	// Notify tells the server what the agent says, if the session that c selects is the agent's own.
+	Notify(ctx context.Context, c *mcp.Call) error
 	// Listen tells c's stream what changes at the server, until ctx ends.
 	Listen(ctx context.Context, c *mcp.Call) error
 	// Status says how the upstream is doing.
@@ -98,6 +100,7 @@ type Gateway struct {
 	buffers   buffers
 	seals     seals
 	tokens    atomic.Int64 // progress tokens that were given out
+	tasks     taskBook
 
 	view   atomic.Pointer[view]
 	viewMu sync.Mutex // held while a view is made, so that one call does it and the others wait

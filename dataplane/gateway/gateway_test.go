@@ -36,6 +36,7 @@ type memory struct {
 	fresh     *upstream.Catalogue // what a refresh shows; nil: the same
 	refreshed int
 	calls     []*mcp.Call
+	requests  int // of calls, those that are no handshake
 	toolsErr  error
 	state     upstream.Status
 	hello     *upstream.Hello
@@ -52,6 +53,7 @@ func (m *memory) Call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	}
 	m.mu.Lock()
 	m.calls = append(m.calls, c)
+	m.requests++
 	answer := m.answer
 	m.mu.Unlock()
 	if answer == nil {
@@ -86,6 +88,13 @@ func (m *memory) Hello(_ context.Context, c *mcp.Call) (*upstream.Hello, error) 
 	defer m.mu.Unlock()
 	m.calls = append(m.calls, c)
 	return m.hello, nil
+}
+
+func (m *memory) Notify(_ context.Context, c *mcp.Call) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls = append(m.calls, c)
+	return nil
 }
 
 func (m *memory) Listen(ctx context.Context, c *mcp.Call) error {

@@ -44,7 +44,7 @@ func (f *flight) greet(h *upstream.Hello) (*mcp.Reply, error) {
 			dst = append(dst, '}')
 		}
 	}
-	dst, err := appendRest(dst, h.Result)
+	dst, err := f.appendRest(dst, h)
 	if err != nil {
 		return nil, f.unreadable("greeted", err)
 	}
@@ -52,10 +52,14 @@ func (f *flight) greet(h *upstream.Hello) (*mcp.Reply, error) {
 }
 
 // appendRest appends the members of a handshake's result that are the same in both eras, or unknown, and the brace.
-func appendRest(dst, result []byte) ([]byte, error) {
+func (f *flight) appendRest(dst []byte, h *upstream.Hello) ([]byte, error) {
 	own := []string{"protocolVersion", "serverInfo", "resultType", "supportedVersions", "ttlMs", "cacheScope", "_meta"}
-	err := mcp.Members(result, func(name, value []byte) error {
-		if plain, _ := mcp.Unquote(name); !slices.Contains(own, plain) {
+	err := mcp.Members(h.Result, func(name, value []byte) error {
+		plain, _ := mcp.Unquote(name)
+		if plain == "capabilities" && h.Era != f.call.Era {
+			value = taskless(value)
+		}
+		if !slices.Contains(own, plain) {
 			dst = append(append(append(append(dst, ','), name...), ':'), value...)
 		}
 		return nil
@@ -85,4 +89,20 @@ func (f *flight) version(theirs []byte) string {
 // the chain it would pass for the server's own.
 func (f *flight) unreadable(how string, err error) error {
 	return fmt.Errorf("%w: server %s %s with %v", mcp.ErrInvalidResponse, f.direct.Server, how, err) //nolint:errorlint // see above
+}
+
+// taskless are a server's capabilities without tasks, which are not the same in the other era.
+func taskless(capabilities []byte) []byte {
+	if rest, err := without(capabilities, "tasks"); err == nil {
+		capabilities = rest
+	}
+	from, to, err := mcp.Locate(capabilities, "extensions")
+	if err != nil || from == 0 {
+		return capabilities
+	}
+	rest, err := without(capabilities[from:to], tasksExtension)
+	if err != nil {
+		return capabilities
+	}
+	return mcp.AppendSpliced(nil, capabilities, from, to, rest)
 }

@@ -28,6 +28,10 @@ func (f *flight) listen(ctx context.Context, u Upstream, c *mcp.Call) error {
 	if err != nil {
 		return err
 	}
+	s.flight = f
+	if from, to, err := mcp.Locate(c.Params, "notifications"); err == nil && from > 0 {
+		s.asked = c.Params[from:to] // in the server's words
+	}
 	if h.Era == mcp.Legacy {
 		s.acknowledge()
 	} else if c.Params == nil {
@@ -92,6 +96,8 @@ type subscription struct {
 	// wanted are the methods of asked, uris the resources.
 	wanted map[string]bool
 	uris   map[string]bool
+	// flight is the request; its parts are read by several, and written by none.
+	flight *flight
 
 	mu    sync.Mutex // guards below
 	acked bool
@@ -155,6 +161,9 @@ func (s *subscription) Notify(method string, params []byte) {
 	if !s.wants(method, params) {
 		return
 	}
+	if params = s.named(method, params); params == nil && (method == noteTask || method == noteTaskStatus) {
+		return
+	}
 	if s.era == mcp.Modern {
 		tagged, err := s.tag(params)
 		if err != nil {
@@ -165,11 +174,28 @@ func (s *subscription) Notify(method string, params []byte) {
 	s.to.Notify(method, params)
 }
 
+// named calls tasks by the agent's names for them; nil is what has to do with none of the agent's.
+func (s *subscription) named(method string, params []byte) []byte {
+	switch {
+	case params == nil:
+		return nil
+	case s.era == mcp.Legacy:
+		return s.flight.told(method, params)
+	case s.flight.direct.listening != nil && (method == noteTask || method == methodAcknowledged):
+		return s.flight.heard(method, params)
+	}
+	return params
+}
+
 // wants says whether the agent asked for a notification. Of acknowledgements it gets one.
 func (s *subscription) wants(method string, params []byte) bool {
 	switch method {
 	case "notifications/progress", "notifications/cancelled", "notifications/initialized":
 		return false // of calls, or of the hop behind us
+	case noteTask:
+		return s.era == mcp.Modern && s.flight.direct.listening != nil
+	case noteTaskStatus:
+		return s.era == mcp.Legacy
 	case methodAcknowledged:
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -54,15 +54,25 @@ func strangeHeaders(d *Direct) (passed map[string][]string) {
 	return passed
 }
 
-// noteMirrors finds out, for a page of tools of which one mirrors parameters, whether the server wants them in headers:
-// then a tool that mirrors them wrongly cannot be called, and is not shown.
-func (f *flight) noteMirrors(ctx context.Context, u Upstream, c *mcp.Call, page *mcp.Reply) {
-	if c.Method != methodToolsList || !bytes.Contains(page.Result, []byte(`"x-mcp-header"`)) {
+// noteTools finds out, for a page of tools that may hold such, which of them the agent could not call: those that mirror
+// parameters wrongly, where the server wants them in headers, and those that have to be called as a task of the legacy era,
+// which an agent of the modern era cannot.
+func (f *flight) noteTools(ctx context.Context, u Upstream, c *mcp.Call, page *mcp.Reply) {
+	mirrors := bytes.Contains(page.Result, []byte(`"x-mcp-header"`))
+	tasks := f.call.Era == mcp.Modern && bytes.Contains(page.Result, []byte(`"taskSupport"`))
+	if c.Method != methodToolsList || !mirrors && !tasks {
 		return
 	}
-	h, err := u.Hello(ctx, c)
-	f.mirrors = err == nil && h.Mirrors
+	if h, err := u.Hello(ctx, c); err == nil {
+		f.direct.mirrors, f.direct.taskless = h.Mirrors, tasks && h.Era == mcp.Legacy
+	}
 }
 
-// sendable says whether a tool of a page can be called.
-func (f *flight) sendable(tool []byte) bool { return !f.mirrors || upstream.Mirrors(tool) == nil }
+// sendable says whether the agent could call a tool of a page.
+func (f *flight) sendable(tool []byte) bool {
+	if f.direct.mirrors && upstream.Mirrors(tool) != nil {
+		return false
+	}
+	from, to, err := mcp.Locate(tool, "execution", "taskSupport")
+	return !f.direct.taskless || err == nil && string(tool[from:to]) != `"required"`
+}

@@ -17,6 +17,7 @@ type refusal struct {
 	message  string
 	upstream *mcp.Error // where the upstream answered with an error
 	protocol int64      // where the request itself is wrong, the code of the JSON-RPC error that says so; else 0
+	data     []byte     // of that error, raw; nil for our own
 }
 
 func (r *refusal) Error() string { return string(r.code) + ": " + r.message }

@@ -12,9 +12,8 @@ import (
 type relay struct {
 	to  mcp.Stream
 	era mcp.Era
-	// agent is whose call it is, server what it is at: what policy hides is not told during calls either.
-	agent  *policy.Agent
-	server string
+	// flight is the call; others read it meanwhile, so nothing of it is written here.
+	flight *flight
 	// own is the progress token that the upstream got, theirs the agent's, both raw; theirs is nil where it gave none.
 	own, theirs []byte
 	// logs says that the agent wants log messages.
@@ -35,7 +34,18 @@ func (r *relay) Notify(method string, params []byte) {
 			return
 		}
 	case notifyUpdated:
-		if !r.agent.May(policy.Resources, r.server, uriOf(params)).Allow {
+		if !r.flight.agent.May(policy.Resources, r.flight.direct.Server, uriOf(params)).Allow {
+			return
+		}
+	case noteTask:
+		return // of subscriptions alone
+	case noteTaskStatus:
+		if r.era == mcp.Modern {
+			return
+		}
+	}
+	if r.era == mcp.Legacy && params != nil {
+		if params = r.flight.told(method, params); params == nil {
 			return
 		}
 	}
@@ -89,7 +99,14 @@ func (r *relay) Ask(ctx context.Context, method string, params []byte) (*mcp.Rep
 			Code: mcp.CodeMethodNotFound, Message: "this client takes no requests: it speaks MCP " + mcp.ModernVersion,
 		}}, nil
 	}
-	return r.to.Ask(ctx, method, params)
+	if params != nil {
+		params = r.flight.renamed(params)
+	}
+	reply, err := r.to.Ask(ctx, method, params)
+	if err == nil && reply.Error == nil {
+		reply.Result = r.flight.unrelated(reply.Result)
+	}
+	return reply, err
 }
 
 // asksForLogs says whether a request of the modern era asks for log messages.

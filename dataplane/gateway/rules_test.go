@@ -147,7 +147,6 @@ func TestDirectListsWhatTheAgentMayUse(t *testing.T) {
 		"prompts/list": {
 			`{"prompts":[{"name":"private/one"},{"name":"plan","uri":"x"}]}`, `{"prompts":[{"name":"plan","uri":"x"}]}`,
 		},
-		"tasks/list": {`{"tasks":[{"taskId":"1"},7]}`, `{"tasks":[{"taskId":"1"},7]}`},
 	} {
 		m.answer = func(context.Context, *mcp.Call) (*mcp.Reply, error) {
 			return &mcp.Reply{Result: []byte(test.page)}, nil
@@ -184,7 +183,7 @@ func turn(t *testing.T, w *world, m *memory, d *gateway.Direct, cursor string) (
 }
 
 func TestCursorsAreSealedOnTheirWay(t *testing.T) {
-	for _, method := range []string{"tools/list", "resources/list", "resources/templates/list", "prompts/list", "tasks/list"} {
+	for _, method := range []string{"tools/list", "resources/list", "resources/templates/list", "prompts/list"} {
 		for _, theirs := range []string{`""`, `"page 2"`, `"\u0041/\\"`} {
 			w, m := ruled(t, "deny tools: *")
 			m.answer = func(context.Context, *mcp.Call) (*mcp.Reply, error) {

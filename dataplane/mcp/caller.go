@@ -27,6 +27,8 @@ type Call struct {
 	Stream Stream
 	// Client is what the agent declared of itself; nil declares nothing.
 	Client *Client
+	// Own says that the session MUST be the agent's own, and of the legacy era; it needs a Client.
+	Own bool
 	// Profile, where set, are the capabilities, a raw object, that the session MUST have been opened with: one in the
 	// gateway's name, in the legacy era, of this agent's alone. Stream is then asked what the server asks.
 	Profile []byte

@@ -21,6 +21,8 @@ const (
 	KindRequest Kind = 3
 	// KindCall is the name of a call that waits for its agent's answer.
 	KindCall Kind = 4
+	// KindTask is the id of a task that an upstream keeps for an agent.
+	KindTask Kind = 5
 )
 
 // maxValue bounds a value's text, in characters. What was sealed larger does not open: payloads are state of a request.

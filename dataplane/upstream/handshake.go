@@ -24,6 +24,8 @@ type hello struct {
 	meta []byte
 	// listChanged says that the server tells when its tools change.
 	listChanged bool
+	// tasks says that a legacy server keeps tasks.
+	tasks bool
 	// talks says that a legacy server may say things on its own.
 	talks bool
 	// result is the raw result of the handshake, whose bytes are its own.
@@ -199,7 +201,9 @@ func (d *dialer) introduction() []byte {
 		if c.Info != nil {
 			info = c.Info
 		}
-		capabilities = c.Capabilities
+		if c.Capabilities != nil {
+			capabilities = c.Capabilities
+		}
 	}
 	return fmt.Appendf(nil, `{"protocolVersion":%q,"capabilities":%s,"clientInfo":%s}`, version, capabilities, info)
 }
@@ -215,6 +219,8 @@ type capabilities struct {
 	Tools     changing `json:"tools"`
 	Prompts   changing `json:"prompts"`
 	Resources changing `json:"resources"`
+	// Tasks are those of the legacy era.
+	Tasks json.RawMessage `json:"tasks"`
 }
 
 // talks says whether the server has anything to say on its own.
@@ -285,7 +291,7 @@ func (d *dialer) initialize(ctx context.Context, c conn) (*hello, error) {
 	if !slices.Contains(mcp.LegacyVersions, result.ProtocolVersion) {
 		return nil, fmt.Errorf("speaks MCP version %q, which the gateway does not", result.ProtocolVersion)
 	}
-	h := &hello{version: result.ProtocolVersion, result: bytes.Clone(reply.Result)}
+	h := &hello{version: result.ProtocolVersion, result: bytes.Clone(reply.Result), tasks: result.Capabilities.Tasks != nil}
 	h.listChanged, h.talks = result.Capabilities.Tools.ListChanged, result.Capabilities.talks() || d.client != nil
 	// The version belongs into the headers of the notification already.
 	c.speak(h)

@@ -61,7 +61,9 @@ func TestGatewayAnswersFromTheDefinition(t *testing.T) {
 			t.Errorf("the call was told that %v were refused, want %d of them", w.refused, got)
 		}
 		// A session of an agent's own is asked for by what the agent declared, and the agent answers.
-		a := &agent{answer: func(context.Context, string, string) (*mcp.Reply, error) { return &mcp.Reply{Result: []byte(`{"mine":1}`)}, nil }}
+		a := &agent{answer: func(context.Context, string, string) (*mcp.Reply, error) {
+			return &mcp.Reply{Result: []byte(`{"mine":1}`)}, nil
+		}}
 		own := tool("poll")
 		own.Stream, own.Client, own.Session = a, willing(), "s1"
 		if got := mustCall(t, u, own); strings.Count(got, `{\"mine\":1}`) != 3 {

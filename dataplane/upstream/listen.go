@@ -35,6 +35,24 @@ func (u *Upstream) Hello(ctx context.Context, c *mcp.Call) (*Hello, error) {
 	return &Hello{Era: l.hello.era, Result: l.hello.result, Mirrors: l.mirrorsParams()}, nil
 }
 
+// Notify sends a notification of an agent's, if the session that c selects is the agent's own, has begun, and is one of the
+// legacy era; elsewhere nobody needs to hear it. Its error is as for Call.
+func (u *Upstream) Notify(ctx context.Context, c *mcp.Call) error {
+	if !u.isOwn(c) {
+		return nil
+	}
+	s, err := u.acquire(c)
+	if err != nil {
+		return err
+	}
+	defer u.release(s)
+	l := s.link.Load()
+	if !l.alive() || l.hello.era == mcp.Modern {
+		return nil
+	}
+	return l.notify(ctx, c.Method, c.Params)
+}
+
 // Listen tells c's stream what the server says that belongs to no call, such as what changes, until ctx ends, whose error
 // it then returns. In the modern era c is the request subscriptions/listen, whose stream may also end at the server's
 // wish; that is nil, and a refusal an *mcp.Error. Other errors are as for Call.

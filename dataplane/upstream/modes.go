@@ -22,7 +22,7 @@ func (u *Upstream) acquire(c *mcp.Call) (*session, error) {
 		return nil, u.shutDown()
 	case c.Profile != nil:
 		return u.lend(c)
-	case c.Client != nil && takesRequests(c.Client):
+	case u.isOwn(c):
 		return u.own(c)
 	case u.isShared():
 		return u.shared, nil
@@ -32,6 +32,15 @@ func (u *Upstream) acquire(c *mcp.Call) (*session, error) {
 		return u.keep(owner{session: c.Session, agent: c.Agent}) // one MCP session may act as several agents
 	}
 	return u.temporary(nil)
+}
+
+// isOwn says whether a call needs a session of the agent's own: where the server may ask the agent, and where a server of
+// the legacy era keeps tasks, which it tells whose they are by the session alone.
+func (u *Upstream) isOwn(c *mcp.Call) bool {
+	if c.Client == nil {
+		return false
+	}
+	return c.Own || takesRequests(c.Client) || c.Session != "" && c.Client.Version != mcp.ModernVersion && u.keeps.Load()
 }
 
 // takesRequests says whether an agent declared that servers may ask it something, in the era where they do.

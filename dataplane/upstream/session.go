@@ -139,6 +139,9 @@ func (s *session) run(ctx context.Context, f *flight) {
 	if err == nil || ctx.Err() == nil { // a dial that close cut short says nothing about the server
 		s.up.dialled(s, err)
 	}
+	if err == nil {
+		s.up.keeps.Store(h.tasks)
+	}
 	// Those who wait go on before we begin to listen.
 	s.land(f, c, h, err)
 	if err != nil {

@@ -31,6 +31,9 @@ type Upstream struct {
 	// shared is used by the shared mode alone, and is there in all.
 	shared *session // the one session of the shared mode
 
+	// keeps says that the server keeps tasks of the legacy era.
+	keeps atomic.Bool
+
 	// What Status says is kept where it happens, so that asking for it disturbs nobody.
 	live    atomic.Int64           // connections that work
 	calls   limit.Count            // under way
