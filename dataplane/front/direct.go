@@ -22,7 +22,7 @@ func pathServer(path string) (string, bool) {
 // direct answers a request to a single server. What the upstream says before its answer turns the answer into a stream of
 // events; without it, the answer is as plain as any.
 func (h *Handler) direct(ctx context.Context, w http.ResponseWriter, r *http.Request, x *exchange) {
-	e := &events{h: h, w: w, principal: x.call.Principal.Name, session: x.call.Session, silent: !accepts(r.Header, "text/event-stream")}
+	e := &events{h: h, w: w, principal: x.call.Principal.Name, session: x.call.Session, silent: !accepts(r.Header, eventStream)}
 	defer e.close()
 	if x.msg.Method == "subscriptions/listen" {
 		if !h.openStream(w, x) {
@@ -118,6 +118,25 @@ func (h *Handler) directCall(x *exchange, e *events) *gateway.Direct {
 		d.LogLevel = h.clients.of(x.call.Session).level
 	}
 	return d
+}
+
+// passOn tells a server what its agent notifies it of, in a session: that one is over, or that a list has changed. What
+// concerns the gateway alone goes no further. Nobody waits for what comes of it.
+func (h *Handler) passOn(ctx context.Context, x *exchange) {
+	switch x.msg.Method {
+	case "notifications/cancelled", "notifications/initialized":
+		return
+	}
+	if x.direct == nil || x.era == mcp.Modern || x.call.Session == "" {
+		return
+	}
+	d := h.directCall(x, &events{silent: true})
+	d.Notification = true
+	reply, err := h.conf.Gateway.Direct(ctx, d)
+	reply.Close()
+	if err != nil {
+		h.log.Debug("notification was not passed on", "server", d.Server, "method", d.Name, "error", err)
+	}
 }
 
 // accepts says whether a client takes a type of content.

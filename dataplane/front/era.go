@@ -78,7 +78,8 @@ func (x *exchange) checkMeta() *mcp.Error {
 }
 
 // checkHeaders compares Mcp-Method and Mcp-Name with the body; values are compared with their case. Mcp-Param headers are
-// not looked at: no tool of the gateway's own asks for any, and unknown ones must be ignored.
+// not looked at here: no tool of the gateway's own asks for any, and the gateway holds those of a server's tools against
+// the arguments.
 func (x *exchange) checkHeaders(header http.Header) *mcp.Error {
 	method, err := single(header, mcp.HeaderMethod)
 	if err != nil {
@@ -92,8 +93,23 @@ func (x *exchange) checkHeaders(header http.Header) *mcp.Error {
 		return checkName(header, x.params.name, "params.name")
 	case "resources/read":
 		return checkName(header, x.params.uri, "params.uri")
+	case "tasks/get", "tasks/update", "tasks/cancel":
+		if x.direct != nil { // elsewhere there are no such methods
+			return x.checkTask(header)
+		}
 	}
 	return nil
+}
+
+// checkTask compares Mcp-Name with the id of a task (extension io.modelcontextprotocol/tasks, §Routing Headers).
+func (x *exchange) checkTask(header http.Header) *mcp.Error {
+	var v [1][]byte
+	if x.msg.Params != nil {
+		if _, err := mcp.Pick(x.msg.Params, []string{"taskId"}, v[:]); err != nil {
+			return invalidParams("params: " + err.Error())
+		}
+	}
+	return checkName(header, v[0], "params.taskId")
 }
 
 // checkName compares Mcp-Name, which may be wrapped in base64, with a raw member of the body. Where the body has no such

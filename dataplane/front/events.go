@@ -3,6 +3,8 @@ package front
 import (
 	"context"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
@@ -100,7 +102,7 @@ func (e *events) sendLocked(message []byte) bool {
 // spaces in place.
 func appendEvent(dst, message []byte) []byte {
 	flatten(message)
-	return append(append(append(dst, "event: message\ndata: "...), message...), "\n\n"...)
+	return append(append(append(dst, eventHead...), message...), eventTail...)
 }
 
 // writeLocked writes text at once.
@@ -108,9 +110,44 @@ func (e *events) writeLocked(text []byte) bool {
 	return e.h.write(e.w, text) && http.NewResponseController(e.w).Flush() == nil
 }
 
+const (
+	eventStream = "text/event-stream"
+	eventHead   = "event: message\ndata: "
+	eventTail   = "\n\n"
+	// retry tells legacy clients how long to wait, in milliseconds, before they ask again where a stream broke off.
+	retry = "retry: 1000\n"
+)
+
+// prefersEvents says whether a client that takes a stream of events and a plain body alike names the stream first.
+func prefersEvents(header http.Header) bool {
+	for _, value := range header["Accept"] {
+		if before, _, ok := strings.Cut(value, eventStream); ok {
+			return !strings.Contains(before, "application/json")
+		}
+	}
+	return false
+}
+
+// writeEvent answers a request with a result as the one event of a stream, for clients that prefer one. It is for small
+// results; large ones are copied less in a body of their own.
+func (h *Handler) writeEvent(w http.ResponseWriter, x *exchange, result []byte) {
+	x.out = x.out[:0]
+	if x.era == mcp.Legacy {
+		x.out = append(x.out, retry...)
+	}
+	x.out = mcp.AppendResponseHead(append(x.out, eventHead...), x.msg.ID)
+	start := len(x.out)
+	x.out = append(x.out, result...)
+	flatten(x.out[start:])
+	x.out = append(append(x.out, mcp.ResponseTail...), eventTail...)
+	beginEvents(w.Header())
+	w.Header().Set("Content-Length", strconv.Itoa(len(x.out)))
+	h.write(w, x.out)
+}
+
 // beginEvents sets the headers of a stream of events; nothing on the way may hold it back.
 func beginEvents(header http.Header) {
-	header.Set("Content-Type", "text/event-stream")
+	header.Set("Content-Type", eventStream)
 	header.Set("Cache-Control", "no-cache, no-transform")
 	header.Set("X-Accel-Buffering", "no")
 }

@@ -139,7 +139,7 @@ func (h *Handler) lost(ctx context.Context, w http.ResponseWriter, x *exchange, 
 // answer of a stream that only ends; an event that was cut in two ends first. Anything else must not look whole.
 func (h *Handler) breakOff(w http.ResponseWriter, x *exchange, resp *http.Response) {
 	h.log.Warn("another proxy went away while it answered")
-	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), eventStream) {
 		panic(http.ErrAbortHandler) // which is how a server cuts a connection
 	}
 	if x.msg.Kind == mcp.Request && x.msg.ID != nil {

@@ -50,6 +50,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, server string) {
 		if h.notify(x) {
 			h.broadcast(r, x, "")
 		}
+		h.passOn(r.Context(), x)
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}
@@ -183,6 +184,10 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	}
 	if x.msg.Method == "initialize" {
 		h.begin(w, x, reply.Result)
+	}
+	if x.direct != nil && len(reply.Result) <= inline && prefersEvents(r.Header) {
+		h.writeEvent(w, x, reply.Result)
+		return
 	}
 	h.writeReply(w, x, reply.Result)
 }

@@ -20,7 +20,7 @@ func (h *Handler) legacyOnly(w http.ResponseWriter, r *http.Request, server stri
 	}
 	token := r.Header.Get(mcp.HeaderSession)
 	// Mostly a person with a browser, who should read what this is.
-	if r.Method == http.MethodGet && !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+	if r.Method == http.MethodGet && !strings.Contains(r.Header.Get("Accept"), eventStream) {
 		w.Header().Set("Allow", http.MethodPost)
 		h.refuse(w, http.StatusMethodNotAllowed, "this is an MCP endpoint: add its URL to an MCP client, or send MCP messages with POST")
 		return
