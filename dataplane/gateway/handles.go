@@ -45,7 +45,8 @@ func (f *flight) reseal(c *mcp.Call, reply *mcp.Reply) (*mcp.Reply, error) {
 	}
 	from, to, err := mcp.Locate(reply.Result, "resultType")
 	if err != nil {
-		return reply, nil //nolint:nilerr // ambiguous: the agent gets it as it stands
+		reply.Close()
+		return nil, fmt.Errorf("%w: server %s sent a result of two types", mcp.ErrInvalidResponse, f.direct.Server)
 	}
 	switch kind := string(reply.Result[from:to]); {
 	case from == 0, kind == complete:

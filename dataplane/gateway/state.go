@@ -22,12 +22,12 @@ func (f *flight) sealState(reply *mcp.Reply) (*mcp.Reply, error) {
 		return reply, nil
 	}
 	from, to, err := mcp.Locate(reply.Result, "requestState")
-	if err == nil && from == 0 {
-		return reply, nil
-	}
-	if err != nil || to-from > maxState {
+	if err != nil || to-from > maxState && from > 0 {
 		reply.Close()
 		return nil, fmt.Errorf("%w: server %s sent a requestState that cannot be kept", mcp.ErrInvalidResponse, f.direct.Server)
+	}
+	if from == 0 {
+		return reply, nil
 	}
 	return splice(reply, from, to, f.seal(seal.KindState, reply.Result[from:to], stateTime, f.asked()...)), nil
 }

@@ -88,7 +88,7 @@ func (f *flight) readTask(text []byte) (t task, tool string, ok bool) {
 	if !ok || size <= 0 || n > uint64(len(payload)-size) {
 		return task{}, "", false
 	}
-	end := size + int(n) //nolint:gosec // it is no longer than the payload
+	end := size + int(n) // it is no longer than the payload
 	return task{id: string(payload[end:]), text: bytes.Clone(text)}, string(payload[size:end]), true
 }
 
