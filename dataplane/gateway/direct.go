@@ -149,9 +149,15 @@ func (f *flight) ask(ctx context.Context, u Upstream) (*mcp.Reply, error) {
 			return &mcp.Reply{Result: []byte("{}")}, err
 		}
 	}
+	return f.exchange(ctx, u, c)
+}
+
+// exchange sends what is for the server itself.
+func (f *flight) exchange(ctx context.Context, u Upstream, c *mcp.Call) (*mcp.Reply, error) {
 	if err := f.prepare(c); err != nil {
 		return nil, err
 	}
+	d := f.direct
 	if d.Notification {
 		return f.tell(ctx, u, c)
 	}

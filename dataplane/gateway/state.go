@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
@@ -18,9 +17,6 @@ const maxState = 512 << 10
 // sealState binds the requestState of an upstream's question to whom it asked, and about what: the server knows the
 // gateway's credential alone, so it cannot tell one agent's state from another's. The bytes inside stay the server's.
 func (f *flight) sealState(reply *mcp.Reply) (*mcp.Reply, error) {
-	if reply.Error != nil || !bytes.Contains(reply.Result, []byte(inputRequired)) {
-		return reply, nil
-	}
 	from, to, err := mcp.Locate(reply.Result, "requestState")
 	if err != nil || to-from > maxState && from > 0 {
 		reply.Close()
