@@ -70,7 +70,7 @@ vuln: $(TOOLS)/govulncheck ## known vulnerabilities in what is linked
 .PHONY: bench
 bench: build ## micro benchmarks, then the system, section by section (about twenty minutes; docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem ./dataplane/... ./controlplane/...
-	go run ./dataplane/bench -bin $(CURDIR)/bin
+	go run ./dataplane/bench -bin $(CURDIR)/bin -only calls,sizes,growth,swap,streams,memory,fleet,profile
 
 .PHONY: fuzz-ci
 fuzz-ci: ## the fuzz targets of what reads bytes from outside, 20 s each, as for every change

@@ -15,6 +15,8 @@ const (
 	typedHTTP   = "mcp-go typed gateway"
 	directStdio = "direct stdio"
 	legacyStdio = "execute_tool, stdio upstream"
+	listServers = "list_servers"
+	serverTools = "get_server_tools, 1,000 tools"
 )
 
 // measureCalls compares calls of 64 bytes by every way there is.
@@ -41,6 +43,7 @@ func measureCalls(ctx context.Context, o options) error {
 	printCalls(found, targets, concurrency)
 	printRatios(found, concurrency)
 	printGoals(found)
+	printBudgets(found)
 	return nil
 }
 
@@ -78,8 +81,8 @@ func (l *lab) callTargets(ctx context.Context, stdio *stdioUpstream) ([]target, 
 		{typedHTTP, typed.pid, func() (caller, error) { return typedEnd.open(payload, call) }},
 		stdio.target(directStdio),
 		p.legacy(legacyStdio, "/mcp", executeTool("stdio", message()), payload),
-		p.legacy("list_servers", "/mcp", toolsCall("list_servers", "{}"), `"many\"`),
-		p.legacy("get_server_tools, 1,000 tools", "/mcp", toolsCall("get_server_tools", `{"server":"many"}`), "tool_999"),
+		p.legacy(listServers, "/mcp", toolsCall("list_servers", "{}"), `"many\"`),
+		p.legacy(serverTools, "/mcp", toolsCall("get_server_tools", `{"server":"many"}`), "tool_999"),
 		p.legacy("get_server_tools, 10 of 1,000", "/mcp", toolsCall("get_server_tools", `{"server":"many","pattern":"tool_99?"}`), "tool_999"),
 	}, nil
 }
@@ -177,6 +180,27 @@ func printGoalsOf(found findings, goals []goal) {
 			sign, ok = "≤", got <= w.wanted
 		}
 		g.row(w.what, sign+" "+times(w.wanted), times(got), verdict(ok))
+	}
+	g.print()
+}
+
+// printBudgets holds latencies against the targets of the gateway that the idea comes from, all of them for P95.
+func printBudgets(found findings) {
+	g := newGrid("P95 against the targets of the gateway that the idea comes from", "its target", "1 caller", "16 callers", "64 callers")
+	at := func(name, base string, callers int) string {
+		took := found.of(name, callers, latency(95))
+		if base != "" {
+			took -= found.of(base, callers, latency(95))
+		}
+		return span(took)
+	}
+	for _, row := range [][4]string{
+		{"list servers", "50 ms", listServers, ""},
+		{"tools of a server (1,000 tools)", "300 ms", serverTools, ""},
+		{"overhead of an execution, HTTP upstream", "30 ms", legacyHTTP, directHTTP},
+		{"overhead of an execution, stdio upstream", "30 ms", legacyStdio, directStdio},
+	} {
+		g.row(row[0], row[1], at(row[2], row[3], 1), at(row[2], row[3], 16), at(row[2], row[3], 64))
 	}
 	g.print()
 }

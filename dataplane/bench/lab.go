@@ -20,6 +20,7 @@ import (
 // lab holds the processes of one section.
 type lab struct {
 	bin, self, dir string
+	gwproxy        []string // how the gateway is started, without its flags
 	procs          []*exec.Cmd
 }
 
@@ -32,7 +33,7 @@ func newLab(o options) (*lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder: %w", err)
 	}
-	return &lab{bin: o.bin, self: self, dir: dir}, nil
+	return &lab{bin: o.bin, self: self, dir: dir, gwproxy: []string{filepath.Join(o.bin, "gwproxy")}}, nil
 }
 
 // process is one that listens on an address.
@@ -86,6 +87,20 @@ func (l *lab) gwctl(ctx context.Context, control string, args ...string) ([]byte
 		return nil, fmt.Errorf("running gwctl %s: %w: %s", args[0], err, errs.String())
 	}
 	return out, nil
+}
+
+// end ends one process in good order.
+func (l *lab) end(pid int) error {
+	i := slices.IndexFunc(l.procs, func(p *exec.Cmd) bool { return p.Process.Pid == pid })
+	p := l.procs[i]
+	l.procs = slices.Delete(l.procs, i, i+1)
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("ending process %d: %w", pid, err)
+	}
+	if err := p.Wait(); err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	return nil
 }
 
 // stop ends all processes, the newest first.

@@ -32,6 +32,7 @@ type options struct {
 	to     string
 	key    string
 	tools  int
+	gw     gatewayFlags
 }
 
 func main() {
@@ -41,11 +42,16 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each target is measured, after one round to warm up")
 	flag.DurationVar(&o.window, "window", 2*time.Second, "how long one measurement lasts")
 	flag.BoolVar(&o.quick, "quick", false, "a short form that shows that everything works; its figures say little")
-	flag.StringVar(&o.role, "role", "", "internal: echo-http, echo-stdio, reverse or typed")
+	flag.StringVar(&o.role, "role", "", "internal: echo-http, echo-stdio, reverse, typed or gateway")
 	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "internal: address of a role")
 	flag.StringVar(&o.to, "to", "", "internal: where a role sends to")
 	flag.StringVar(&o.key, "key", "", "internal: the key that a role wants")
 	flag.IntVar(&o.tools, "tools", 1, "internal: how many tools the echo upstream has")
+	flag.StringVar(&o.gw.admin, "admin-listen", "", "internal: as of gwproxy")
+	flag.StringVar(&o.gw.control, "control-plane", "", "internal: as of gwproxy")
+	flag.StringVar(&o.gw.state, "state-dir", "", "internal: as of gwproxy")
+	flag.StringVar(&o.gw.id, "id", "", "internal: as of gwproxy")
+	flag.StringVar(&o.gw.profile, "profile", "", "internal: file for the profile of a gateway")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -65,6 +71,8 @@ func run(o options) error {
 		return serveReverse(o.listen, o.to)
 	case "typed":
 		return serveTyped(o.listen, o.to, o.key)
+	case "gateway":
+		return serveProfiled(o.listen, o.gw)
 	default:
 		return errors.New("there is no role " + o.role)
 	}
@@ -92,6 +100,8 @@ func sections() []section {
 		{"streams", "Open streams", measureStreams},
 		{"memory", "Memory", measureMemory},
 		{"fleet", "From a commit to the fleet", measureFleet},
+		{"micro", "Without processes in between", measureMicro},
+		{"profile", "Where the time goes", measureProfile},
 	}
 }
 

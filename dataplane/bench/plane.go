@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -29,8 +30,9 @@ func (l *lab) plane(ctx context.Context, manifests ...string) (*plane, error) {
 		"--data-dir", filepath.Join(dir, "control")}); err != nil {
 		return nil, err
 	}
-	if p.gateway.pid, err = l.launch([]string{filepath.Join(l.bin, "gwproxy"), "--listen", p.gateway.addr, "--admin-listen", p.admin,
-		"--control-plane", p.control.addr, "--state-dir", filepath.Join(dir, "proxy"), "--id", "bench"}); err != nil {
+	gwproxy := append(slices.Clone(l.gwproxy), "--listen", p.gateway.addr, "--admin-listen", p.admin,
+		"--control-plane", p.control.addr, "--state-dir", filepath.Join(dir, "proxy"), "--id", "bench")
+	if p.gateway.pid, err = l.launch(gwproxy); err != nil {
 		return nil, err
 	}
 	if err := until(ctx, "gwcontrol is ready", func() bool { return ready("http://" + health + "/readyz") }); err != nil {
