@@ -41,20 +41,25 @@ func (f *flight) memory() *[]byte {
 }
 
 // pass makes an upstream's result the reply, as it stands: content of every type, isError, structuredContent, _meta and
-// members that nobody knows yet. Only where the agent's era wants a resultType and there is none, one is appended, which
-// costs a copy.
+// members that nobody knows yet. Only where the agent's era wants a resultType and there is none, one is appended: in the
+// memory behind the result, or else with a copy.
 func (f *flight) pass(r *mcp.Reply) {
 	f.inner = r // its memory is given back when the agent has the bytes
 	f.reply.Result = r.Result
 	f.entry.Outcome = record.OK
-	hasType, isError := inspect(r.Result, f.call.Era)
+	hasType, isError := traits(r, f.call.Era)
 	if isError {
 		f.entry.Outcome = record.ToolError
 	}
-	if f.call.Era == mcp.Modern && !hasType {
-		f.reply.Result = mcp.AppendMember(*f.memory(), r.Result, "resultType", []byte(complete))
-		*f.buffer = f.reply.Result
+	if f.call.Era != mcp.Modern || hasType {
+		return
 	}
+	if r.Room {
+		f.reply.Result = mcp.ExtendMember(r.Result, "resultType", []byte(complete))
+		return
+	}
+	f.reply.Result = mcp.AppendMember(*f.memory(), r.Result, "resultType", []byte(complete))
+	*f.buffer = f.reply.Result
 }
 
 // appendEscaped appends a checked JSON document as the inside of a JSON string. Such a document has no other characters

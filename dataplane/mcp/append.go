@@ -85,6 +85,19 @@ func AppendMember(dst, object []byte, name string, value []byte) []byte {
 	return append(append(dst, value...), '}')
 }
 
+// ExtendMember is AppendMember in place, into the memory behind object as far as that goes; more than that is copied. Object
+// itself MUST NOT be used afterwards.
+func ExtendMember(object []byte, name string, value []byte) []byte {
+	empty := emptyObject(object)
+	dst := object[:lastBrace(object)]
+	if !empty {
+		dst = append(dst, ',')
+	}
+	dst = append(append(dst, '"'), name...)
+	dst = append(dst, '"', ':')
+	return append(append(dst, value...), '}')
+}
+
 // lastBrace returns where the closing brace of a checked object stands; white space may follow it.
 func lastBrace(object []byte) int {
 	i := len(object) - 1

@@ -69,6 +69,10 @@ type Witness interface {
 type Reply struct {
 	// Result holds the bytes of the result member as the upstream sent them. It is valid until Close.
 	Result []byte
+	// Facts are of Result, where they are known.
+	Facts Facts
+	// Room says that the memory behind Result, up to its capacity, is the reply's too and may be written over.
+	Room bool
 	// Error is a JSON-RPC error of the upstream.
 	Error *Error
 	// Free, where set, gives the memory of Result back.

@@ -29,6 +29,8 @@ type Message struct {
 	Result []byte
 	// Error is the raw error object of a response, nil where it has a result; ParseError decodes it.
 	Error []byte
+	// Facts are of Result.
+	Facts Facts
 }
 
 // The places of an envelope's members in what ScanMessage picks.
@@ -50,7 +52,7 @@ func ScanMessage(data []byte) (Message, error) {
 	var v [memberCount][]byte
 	names := [memberCount]string{"jsonrpc", "id", "method", "params", "result", "error"}
 	p := picker{names: names[:], out: v[:]}
-	s := scanner{data: data}
+	s := scanner{data: data, watch: `"result"`}
 	if !s.document(&p) {
 		if p.fault != nil {
 			return m, refusal("ambiguous member %s", string(p.fault)) // copied: else the picker would escape
@@ -60,6 +62,7 @@ func ScanMessage(data []byte) (Message, error) {
 	if c := data[skipSpace(data, 0)]; c != '{' {
 		return m, refusal("the body is not one JSON-RPC message object (batches are not served)")
 	}
+	m.Facts = s.facts
 	return m, m.fill(&v)
 }
 

@@ -1,9 +1,7 @@
 package mcp
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"unicode/utf8"
 )
 
@@ -17,6 +15,12 @@ type scanner struct {
 	data  []byte
 	pos   int
 	fault string // what is wrong there, for a person
+
+	// What is found out of the member of that name of the outermost object, where it has one. By value: the scanner, and what
+	// points to it, stay on the stack.
+	facts Facts
+	watch string // with its quotes; empty for no member
+	inner bool   // it is being read
 }
 
 // Check says whether data is exactly one JSON value (RFC 8259) of valid UTF-8 and at most MaxDepth levels, with white
@@ -40,9 +44,22 @@ func (s *scanner) fail(fault string) bool {
 
 // document reads one value and nothing after it. Where the value is an object, pick gets its members.
 func (s *scanner) document(pick *picker) bool {
-	if !utf8.Valid(s.data) { // once for the whole text: the fastest way there is, and the loops below need not care
+	if s.oneValue(pick) {
+		return true
+	}
+	// Characters are checked where they stand, in strings. Of several faults this one is named, since where a text that is
+	// not UTF-8 goes wrong otherwise says little.
+	if !utf8.Valid(s.data) {
+		s.pos = 0
+		if pick != nil {
+			pick.fault = nil
+		}
 		return s.fail("invalid UTF-8")
 	}
+	return false
+}
+
+func (s *scanner) oneValue(pick *picker) bool {
 	s.space()
 	if ok := s.root(pick); !ok {
 		return false
@@ -115,13 +132,20 @@ func (s *scanner) member(depth int, pick *picker) bool {
 	s.pos++
 	s.space()
 	start = s.pos
+	if pick != nil && string(name) == s.watch {
+		s.inner, s.facts.Known = true, true
+	}
 	if !s.value(depth + 1) {
 		return false
 	}
-	if pick != nil && !pick.take(name, s.data[start:s.pos]) {
-		return s.fail("ambiguous member")
+	if pick == nil {
+		if depth == 1 && s.inner {
+			s.facts.take(name, s.data[start:s.pos])
+		}
+		return true
 	}
-	return true
+	s.inner = false
+	return pick.take(name, s.data[start:s.pos]) || s.fail("ambiguous member")
 }
 
 func (s *scanner) array(depth int) bool {
@@ -161,7 +185,11 @@ func (s *scanner) next(end byte) (done, ok bool) {
 func (s *scanner) text() bool {
 	s.pos++
 	for {
-		s.pos = plainEnd(s.data, s.pos)
+		end, ascii := plainEnd(s.data, s.pos)
+		if !ascii && !utf8.Valid(s.data[s.pos:end]) {
+			return s.fail("invalid UTF-8")
+		}
+		s.pos = end
 		switch s.peek() {
 		case '"':
 			s.pos++
@@ -264,27 +292,3 @@ func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
-
-// Each byte of a word set to one, and the top bit of each: what it takes to look at eight bytes at once.
-const (
-	lows  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// plainEnd returns where, from pos on, the first quote, backslash or control character stands, or the end. It looks at
-// eight bytes at a time, since long strings are most of what passes through a gateway.
-func plainEnd(data []byte, pos int) int {
-	for ; pos+8 <= len(data); pos += 8 {
-		w := binary.LittleEndian.Uint64(data[pos:])
-		// x-1 has the top bit that x lacks only where x is 0; the third term does the same for bytes below a space.
-		quote, slash := w^('"'*lows), w^('\\'*lows)
-		special := ((quote - lows) &^ quote) | ((slash - lows) &^ slash) | ((w - ' '*lows) &^ w)
-		if special &= highs; special != 0 {
-			return pos + bits.TrailingZeros64(special)/8 // the lowest mark is exact, higher ones may be borrows
-		}
-	}
-	for pos < len(data) && data[pos] != '"' && data[pos] != '\\' && data[pos] >= ' ' {
-		pos++
-	}
-	return pos
-}

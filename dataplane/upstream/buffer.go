@@ -10,8 +10,16 @@ import (
 	"sync"
 )
 
-// keptBytes is the largest buffer that goes back into the pool; larger ones are left to the garbage collector.
-const keptBytes = 1 << 20
+const (
+	// keptBytes is the largest buffer that is used again, a result of 1 MiB and what is around it; larger ones are left to the
+	// garbage collector.
+	keptBytes = 1<<20 + 64<<10
+	// smallBytes divides the buffers of most messages from those of large ones, so that a small message does not take up a
+	// large buffer.
+	smallBytes = 64 << 10
+	// roomBytes is left free behind a message whose length is known, for what the gateway may append to a result in place.
+	roomBytes = 64
+)
 
 // buffer is memory for one message. Whoever holds it calls free once.
 type buffer struct {
@@ -31,8 +39,8 @@ func (b *buffer) add(part []byte) {
 
 // memory recycles what a call needs: buffers and channels for one answer.
 type memory struct {
-	// buffers hold *buffer.
-	buffers sync.Pool
+	// buffers and large hold *buffer, of up to smallBytes and of more.
+	buffers, large sync.Pool
 	// answers hold chan answer, all of them empty.
 	answers sync.Pool
 	// readers hold *bufio.Reader of eventBytes.
@@ -49,11 +57,28 @@ func (m *memory) take() *buffer {
 	return b
 }
 
+// takeFor returns an empty buffer with room for a message of n bytes and a little more.
+func (m *memory) takeFor(n int) *buffer {
+	b, ok := (*buffer)(nil), false
+	if n += roomBytes; n > smallBytes {
+		b, ok = m.large.Get().(*buffer)
+	}
+	if !ok {
+		b = m.take()
+	}
+	b.b = slices.Grow(b.b, n)
+	return b
+}
+
 // give takes a buffer back. Nobody may hold a part of it any more.
 func (m *memory) give(b *buffer) {
-	if cap(b.b) <= keptBytes {
+	switch size := cap(b.b); {
+	case size <= smallBytes:
 		b.b = b.b[:0]
 		m.buffers.Put(b)
+	case size <= keptBytes:
+		b.b = b.b[:0]
+		m.large.Put(b)
 	}
 }
 

@@ -205,13 +205,10 @@ func (e *endpoint) read(resp *http.Response) (*buffer, error) {
 	if resp.ContentLength > int64(most) {
 		return nil, errTooBig
 	}
-	buf := e.mem.take()
-	if n := int(resp.ContentLength); n > 0 {
-		buf.b = slices.Grow(buf.b, n)
-	}
+	buf := e.mem.takeFor(int(max(resp.ContentLength, 0)))
 	for {
 		if len(buf.b) == cap(buf.b) {
-			buf.b = slices.Grow(buf.b, 4<<10)
+			buf.b = slices.Grow(buf.b, max(4<<10, cap(buf.b))) // append's own growth copies a big message many times
 		}
 		n, err := resp.Body.Read(buf.b[len(buf.b):cap(buf.b)])
 		buf.b = buf.b[:len(buf.b)+n]

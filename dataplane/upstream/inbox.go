@@ -109,7 +109,7 @@ func (a answer) reply(server string) (*mcp.Reply, error) {
 	case a.err != nil:
 		return nil, a.err
 	case a.msg.Error == nil:
-		return &mcp.Reply{Result: a.msg.Result, Free: a.buf.free}, nil
+		return &mcp.Reply{Result: a.msg.Result, Facts: a.msg.Facts, Room: true, Free: a.buf.free}, nil
 	}
 	e, err := mcp.ParseError(a.msg.Error)
 	a.buf.free()

@@ -1,0 +1,64 @@
+package mcp_test
+
+import (
+	"bytes"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+)
+
+// plainByByte is PlainEnd written the plain way.
+func plainByByte(data []byte, pos int) (end int, ascii bool) {
+	for ascii = true; pos < len(data); pos++ {
+		c := data[pos]
+		if c == '"' || c == '\\' || c < ' ' {
+			break
+		}
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	return pos, ascii
+}
+
+func TestPlainEndFindsEveryByteAtEveryPlace(t *testing.T) {
+	for c := range 256 {
+		for n := range 80 {
+			for _, around := range []byte{'a', ' ', '!', '#', '[', ']', 0x7f, 0x80, 0xa2, 0xdc, 0xff} {
+				data := bytes.Repeat([]byte{around}, 80)
+				data[n] = byte(c)
+				end, ascii := mcp.PlainEnd(data, 0)
+				wantEnd, wantASCII := plainByByte(data, 0)
+				if end != wantEnd || ascii != wantASCII {
+					t.Fatalf("PlainEnd(%q) = %d, %v, want %d, %v", data, end, ascii, wantEnd, wantASCII)
+				}
+			}
+		}
+	}
+}
+
+func FuzzPlainEnd(f *testing.F) {
+	f.Add([]byte(`0123456701234567012345670123456701234567"`), 0)
+	f.Add([]byte("ä0123456701234567012345670123456701234567\x1f"), 3)
+	f.Add([]byte("\x80\xa2\xdc\x00\"\\"), 1)
+	f.Fuzz(func(t *testing.T, data []byte, pos int) {
+		pos = min(max(pos, 0), len(data))
+		end, ascii := mcp.PlainEnd(data, pos)
+		wantEnd, wantASCII := plainByByte(data, pos)
+		if end != wantEnd || ascii != wantASCII {
+			t.Errorf("PlainEnd(%q, %d) = %d, %v, want %d, %v", data, pos, end, ascii, wantEnd, wantASCII)
+		}
+	})
+}
+
+// What is not UTF-8 is named before what else is wrong with a text, wherever it stands.
+func TestInvalidUTF8IsNamedFirst(t *testing.T) {
+	const want = "parsing JSON: invalid UTF-8 at byte 0"
+	for _, text := range []string{"{\"a\":\"\xff\"}", "{\"a\":}\xff", "\xff", "{\"jsonrpc\":1,\"jsonrpc\":2,\"a\":\"\xc3\"}", "\"\xc3\\n\xa4\"", "\"\xed\xa0\x80\""} {
+		if err := mcp.Check([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("Check(%q) = %v, want %s", text, err, want)
+		}
+		if _, err := mcp.ScanMessage([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("ScanMessage(%q) = %v, want %s", text, err, want)
+		}
+	}
+}
