@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		serveLines(os.Stdin, os.Stdout)
 		return
 	}
+	if crime := os.Getenv(crimeEnv); crime != "" {
+		offend(crime, os.Stdin, os.Stdout)
+		return
+	}
 	os.Exit(buildAndRun(m))
 }
 

@@ -19,6 +19,7 @@ import (
 const (
 	// Tools and bytes are bounded by the configuration.
 	maxPages      = 1000
+	maxOdd        = 10          // tools that are left out and named in the log
 	refreshPause  = time.Second // between two readings that agents cause by asking for what is not there
 	catalogueTime = time.Minute // for all pages together
 )
@@ -195,8 +196,8 @@ type listReader struct {
 	// names are those of tools.
 	names map[string]bool
 	seen  map[string]bool // cursors
-	// bytes is how much was read, in all pages.
-	bytes int
+	// bytes is how much was read, in all pages, and odd how many tools were left out.
+	bytes, odd int
 }
 
 // readAll follows the cursors to the end. Cursors are the server's: they are compared, never understood.
@@ -269,7 +270,9 @@ func (r *listReader) take(raw []byte) error {
 		err = errors.New("there are two of that name")
 	}
 	if err != nil {
-		r.up.log.Warn("tool left out of the catalogue", "tool", t.Name, "reason", err)
+		if r.odd++; r.odd <= maxOdd { // a server must not fill the log
+			r.up.log.Warn("tool left out of the catalogue", "tool", t.Name, "reason", err)
+		}
 		return nil
 	}
 	r.names[t.Name] = true

@@ -41,8 +41,10 @@ type stdioConn struct {
 	out chan *buffer
 	// closing says that we end the process ourselves, so that its end is nothing to report.
 	closing atomic.Bool
-	gone    chan struct{} // closed by the reader when nothing more can come
-	tasks   sync.WaitGroup
+	// full says that something was dropped, because the child did not read.
+	full  atomic.Bool
+	gone  chan struct{} // closed by the reader when nothing more can come
+	tasks sync.WaitGroup
 }
 
 // dialStdio starts a program and reads from it.
@@ -172,7 +174,9 @@ func (c *stdioConn) offer(buf *buffer) {
 	case c.out <- buf:
 	default:
 		buf.free()
-		c.log.Warn("server does not read; message dropped")
+		if !c.full.Swap(true) { // once: a server must not fill the log
+			c.log.Warn("server does not read; answers to its requests and cancellations are dropped")
+		}
 	}
 }
 
