@@ -189,6 +189,7 @@ func (s *Server) drain(ctx context.Context) error {
 			s.log.Debug("connections not closed", "error", err)
 		}
 	}
+	s.gateway.Close()     // ends the calls that wait for their agents
 	err := s.pool.Close() // ends the calls that are left
 	s.leave()
 	s.front.Close()

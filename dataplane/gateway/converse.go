@@ -93,9 +93,8 @@ func (f *flight) put(ctx context.Context, c *mcp.Call, request []byte) (*mcp.Rep
 
 // takes says whether a client declared the capability that a request of a server's needs.
 func takes(c *mcp.Client, method string) bool {
-	names := map[string]string{"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
-	name, ok := names[method]
-	if !ok || c == nil || c.Capabilities == nil {
+	name := capabilityOf(method)
+	if name == "" || c == nil || c.Capabilities == nil {
 		return false
 	}
 	var v [1][]byte

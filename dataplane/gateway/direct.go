@@ -66,6 +66,8 @@ type Direct struct {
 	Header map[string][]string
 	// Client is what the agent declared of itself. It MUST NOT share memory with the request.
 	Client *mcp.Client
+	// Lost says that the proxy that Elsewhere named cannot be reached, so that the agent is told here.
+	Lost bool
 
 	// What is found out while it is performed.
 	task      task              // that the request names
@@ -117,7 +119,10 @@ func (f *flight) passThrough(ctx context.Context) error {
 		f.answer(f.goodbye())
 		return nil
 	}
-	if answer, ok := errors.AsType[*mcp.Error](err); ok && !errors.Is(err, mcp.ErrUnavailable) { // of a subscription
+	if elsewhere, ok := errors.AsType[*Elsewhere](err); ok {
+		return elsewhere
+	}
+	if answer, ok := errors.AsType[*mcp.Error](err); ok && !errors.Is(err, mcp.ErrUnavailable) { // of a subscription, or ours
 		reply, err = &mcp.Reply{Error: answer}, nil
 	}
 	if err != nil {
@@ -161,21 +166,33 @@ func (f *flight) exchange(ctx context.Context, u Upstream, c *mcp.Call) (*mcp.Re
 	if d.Notification {
 		return f.tell(ctx, u, c)
 	}
+	if resume := f.resume(u, c); resume != nil {
+		return resume(ctx)
+	}
 	if err := f.unseal(ctx, u, c); err != nil {
 		return nil, err
 	}
 	if d.Name == methodListen {
 		return nil, f.listen(ctx, u, c)
 	}
-	reply, err := u.Call(ctx, c)
-	if err == nil {
-		reply, err = f.reseal(c, reply)
-	}
+	reply, err := f.send(ctx, u, c)
 	if err != nil {
 		return nil, err
 	}
 	f.noteTools(ctx, u, c, reply)
 	return f.converse(ctx, u, c, reply)
+}
+
+// send sends a request, and reads the answer as the agent's era has it.
+func (f *flight) send(ctx context.Context, u Upstream, c *mcp.Call) (*mcp.Reply, error) {
+	if f.direct.Era == mcp.Modern {
+		return f.bridge(ctx, u, c)
+	}
+	reply, err := u.Call(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return f.reseal(c, reply)
 }
 
 // isKept says whether a method changes what a legacy server keeps for a session, and a modern one does not.
@@ -218,7 +235,7 @@ func (f *flight) prepare(c *mcp.Call) error {
 		c.Params, r.theirs = params, theirs
 		r.logs = d.Era == mcp.Legacy || asksForLogs(d.Meta)
 	}
-	if d.Stream != nil {
+	if d.Stream != nil || d.Era == mcp.Modern && hasName(d.Name) { // else what a legacy server asks would pass unseen
 		c.Stream = r
 	}
 	c.Header = strangeHeaders(d)

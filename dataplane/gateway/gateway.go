@@ -76,12 +76,18 @@ type Config struct {
 	Refused func(limit.Name)
 	// Status returns what get_gateway_status says of the proxy; nil says nothing.
 	Status func() Status
+	// Address is where the other proxies of the fleet reach this one; empty where there are none.
+	Address string
+	// MaxParkedCalls bounds the calls that wait for their agents' answers, MaxParked those of one principal; 0 means 1024
+	// and 64.
+	MaxParkedCalls, MaxParked int
 	// Logger takes what is the gateway's own fault; nil discards it.
 	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
 	c.MaxCalls, c.MaxHeld = cmp.Or(c.MaxCalls, 2048), cmp.Or(c.MaxHeld, 256<<20)
+	c.MaxParkedCalls, c.MaxParked = cmp.Or(c.MaxParkedCalls, 1024), cmp.Or(c.MaxParked, 64)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -91,7 +97,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Gateway performs the calls of agents. It holds no state of any call.
+// Gateway performs the calls of agents. It holds no state of any call but of those that wait for their agents' answers
+// (spec.questions, tier park). Close ends them.
 type Gateway struct {
 	config    Config
 	log       *slog.Logger
@@ -101,6 +108,7 @@ type Gateway struct {
 	seals     seals
 	tokens    atomic.Int64 // progress tokens that were given out
 	tasks     taskBook
+	lot       *lot // the calls that wait for their agents' answers
 
 	view   atomic.Pointer[view]
 	viewMu sync.Mutex // held while a view is made, so that one call does it and the others wait
@@ -116,7 +124,7 @@ type tool struct {
 // New returns a gateway of these parts.
 func New(c Config) *Gateway {
 	c = c.withDefaults()
-	g := &Gateway{config: c, log: c.Logger}
+	g := &Gateway{config: c, log: c.Logger, lot: newLot(c.MaxParkedCalls, c.MaxParked)}
 	g.tools = map[string]tool{
 		ListServers:    {definition: listServersDefinition, run: (*flight).listServers},
 		GetServerTools: {definition: getServerToolsDefinition, run: (*flight).serverTools},
@@ -159,6 +167,9 @@ func (g *Gateway) CallTool(ctx context.Context, c *Call) (reply *mcp.Reply, err 
 	}
 	return f.end(f.guard(ctx, tool.run))
 }
+
+// Close cancels the calls that wait for their agents' answers and waits for them; none waits any more after that.
+func (g *Gateway) Close() { g.lot.close() }
 
 // Unauthenticated records a request that was refused with HTTP 401, and logs why; c needs Remote and BytesIn alone.
 func (g *Gateway) Unauthenticated(c *Call, reason error) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"sync/atomic"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/policy"
@@ -18,11 +19,16 @@ type relay struct {
 	own, theirs []byte
 	// logs says that the agent wants log messages.
 	logs bool
+	// refused is the method that the upstream asked for last, and was not offered.
+	refused atomic.Pointer[string]
 }
 
 // Notify implements mcp.Stream. What the agent did not ask for is dropped: progress without a token, and in the modern
 // era log messages without a level.
 func (r *relay) Notify(method string, params []byte) {
+	if r.to == nil {
+		return
+	}
 	switch method {
 	case "notifications/progress":
 		params = r.restore(params)
@@ -66,6 +72,24 @@ func uriOf(params []byte) string {
 	}
 	uri, _ := mcp.Unquote(v[0])
 	return uri
+}
+
+// Refused implements mcp.Witness. Only what agents are asked counts.
+func (r *relay) Refused(method string) {
+	if capabilityOf(method) != "" {
+		r.refused.Store(&method)
+	}
+}
+
+// refusedMethod is what the upstream asked for and was not offered; empty where that is nothing.
+func (r *relay) refusedMethod() string {
+	if r == nil {
+		return ""
+	}
+	if method := r.refused.Load(); method != nil {
+		return *method
+	}
+	return ""
 }
 
 // restore puts the agent's token back; nil says that the progress is not of this call.

@@ -23,6 +23,10 @@ const (
 	KindCall Kind = 4
 	// KindTask is the id of a task that an upstream keeps for an agent.
 	KindTask Kind = 5
+	// KindReplay is the requestState of a call that is made again from its beginning, with what was answered so far.
+	KindReplay Kind = 6
+	// KindVisit is the requestState of a call that waits until its user has been to a URL.
+	KindVisit Kind = 7
 )
 
 // maxValue bounds a value's text, in characters. What was sealed larger does not open: payloads are state of a request.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 
@@ -73,4 +74,18 @@ func plain(err error) string {
 		err = sys.Err
 	}
 	return "is not reachable: " + err.Error()
+}
+
+// UnknownMethod says whether a call came to nothing because the server refused the HTTP request as such, as legacy servers
+// do with methods that they have never heard of. Of a method that MCP defines it says nothing.
+func UnknownMethod(err error) bool {
+	status, ok := errors.AsType[*statusError](err)
+	if !ok {
+		return false
+	}
+	switch status.status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
 }
