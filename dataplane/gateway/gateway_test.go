@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 		serve(file)
 		return
 	}
+	if file, ok := os.LookupEnv(askerEnv); ok {
+		newAsker(file).run()
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

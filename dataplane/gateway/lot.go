@@ -23,6 +23,8 @@ type lot struct {
 	mu sync.Mutex // guards below, and the fields of parked calls
 	// calls :: id → call; all that may still be asked for
 	calls map[string]*parked
+	// running are all calls that have not ended, those that nobody will ask for included.
+	running map[*parked]struct{}
 	// waiting :: principal → how many of its calls are parked
 	waiting map[string]int
 	total   int
@@ -49,7 +51,7 @@ type parked struct {
 
 // newLot makes a lot with room for so many parked calls.
 func newLot(most, mostEach int) *lot {
-	return &lot{most: most, mostEach: mostEach, calls: make(map[string]*parked), waiting: make(map[string]int)}
+	return &lot{most: most, mostEach: mostEach, calls: make(map[string]*parked), running: make(map[*parked]struct{}), waiting: make(map[string]int)}
 }
 
 // begin takes a call in and runs it, attended by the request that it came with; false says that the lot has closed. done is
@@ -61,12 +63,13 @@ func (l *lot) begin(p *parked, run, done func()) bool {
 		return false
 	}
 	p.id, p.attended = rand.Text(), true
-	l.calls[p.id] = p
+	l.calls[p.id], l.running[p] = p, struct{}{}
 	l.tasks.Go(func() {
 		defer done()
 		run()
 		l.mu.Lock()
 		p.ended = true
+		delete(l.running, p)
 		gone := p.gone
 		l.mu.Unlock()
 		if gone {
@@ -180,6 +183,8 @@ func (l *lot) close() {
 		if p.timer != nil {
 			p.timer.Stop()
 		}
+	}
+	for p := range l.running {
 		p.cancel()
 	}
 	l.mu.Unlock()
