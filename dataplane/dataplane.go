@@ -177,7 +177,7 @@ func (s *Server) wire() (err error) {
 	}
 	verifier := auth.New(s.live.Live, c.Auth)
 	s.gateway = gateway.New(gateway.Config{
-		Live: s.live.Live, Auth: verifier, Upstream: s.upstream, Records: s.audit, Debug: c.Debug,
+		Live: s.live.Live, Auth: verifier, Upstream: s.upstream, Records: s.audit, Debug: c.Debug, Address: c.Advertise,
 		Metrics: record.NewMetrics(s.registry, append(gateway.Operations(), gateway.Methods()...)), Status: s.status, Logger: s.log,
 		MaxCalls: c.Limits.Calls, MaxHeld: int64(c.Limits.Held), Refused: s.refused,
 	})

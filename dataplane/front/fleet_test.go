@@ -34,6 +34,16 @@ type member struct {
 
 // Direct says who answers "who" and what the agent declared, and else what tools says.
 func (m *member) Direct(ctx context.Context, d *gateway.Direct) (*mcp.Reply, error) {
+	if d.Name == "parked" { // where its only parameter says
+		var p struct{ At string }
+		if err := json.Unmarshal(d.Params, &p); err != nil {
+			return nil, err
+		}
+		if p.At != m.server.Listener.Addr().String() && !d.Lost {
+			return nil, &gateway.Elsewhere{Address: p.At}
+		}
+		return &mcp.Reply{Result: fmt.Appendf(nil, `{"who":%q,"lost":%t}`, m.name, d.Lost)}, nil
+	}
 	if d.Name != "who" {
 		return m.tools.Direct(ctx, d)
 	}
@@ -445,5 +455,22 @@ func TestLargeDeclarationsAreKeptAtHome(t *testing.T) {
 	}
 	if got := answerOf(t, m[1].url(), session, who); !strings.Contains(got, `elicitation`) || !strings.Contains(got, "yyyy") {
 		t.Errorf("the agent at home: %s, want all that it declared", got)
+	}
+}
+
+func TestAnswersGoWhereTheirCallIsParked(t *testing.T) {
+	m := fleet(t, 2)
+	at := func(address string) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"parked","params":{"at":%q}}`, address)
+	}
+	addressOf := func(m *member) string { return m.server.Listener.Addr().String() }
+	for address, want := range map[string]string{
+		addressOf(m[0]): `{"who":"a","lost":false}`,
+		addressOf(m[1]): `{"who":"b","lost":false}`,
+		"127.0.0.1:9":   `{"who":"a","lost":true}`, // where nobody listens
+	} {
+		if got := answerOf(t, m[0].url(), "", at(address)); !strings.Contains(got, want) {
+			t.Errorf("the answer to a call parked at %s = %s, want %s", address, got, want)
+		}
 	}
 }

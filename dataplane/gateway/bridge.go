@@ -129,18 +129,18 @@ func (x *crossing) opens(kind seal.Kind) (seal.Value, bool) {
 	if !ok {
 		return seal.Value{}, false
 	}
-	v, err := seal.New(x.table.SealKey).OpenValue(text, kind, x.bound(), x.entry.Time)
+	v, err := x.g.seals.of(x.table).OpenValue(text, kind, x.callBound(), x.entry.Time)
 	return v, err == nil
 }
 
 // sealed makes the requestState of a question.
 func (x *crossing) sealed(v seal.Value) string {
-	v.Bound = x.bound()
-	return seal.New(x.table.SealKey).SealValue(v)
+	v.Bound = x.callBound()
+	return x.g.seals.of(x.table).SealValue(v)
 }
 
-// bound is whom and what a requestState is for: it opens for nobody else, and for no other call.
-func (x *crossing) bound() string {
+// callBound is whom and what a requestState is for: it opens for nobody else, and for no other call.
+func (x *crossing) callBound() string {
 	d := x.direct
 	digest := sha256.Sum256(d.Args)
 	if d.Name != methodToolsCall {

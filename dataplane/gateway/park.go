@@ -20,7 +20,12 @@ type Elsewhere struct {
 func (e *Elsewhere) Error() string { return "the call is parked in the proxy at " + e.Address }
 
 // Unwrap returns the error for the agent.
-func (e *Elsewhere) Unwrap() error { return e.fault }
+func (e *Elsewhere) Unwrap() error {
+	if e.fault == nil {
+		return nil
+	}
+	return e.fault
+}
 
 // park performs a call that may have to wait for its agent. It runs on when the request that it came with is answered with
 // a question, and keeps its table until it ends.
