@@ -180,6 +180,7 @@ func (s *Server) wire() (err error) {
 		Live: s.live.Live, Auth: verifier, Upstream: s.upstream, Records: s.audit, Debug: c.Debug, Address: c.Advertise,
 		Metrics: record.NewMetrics(s.registry, append(gateway.Operations(), gateway.Methods()...)), Status: s.status, Logger: s.log,
 		MaxCalls: c.Limits.Calls, MaxHeld: int64(c.Limits.Held), Refused: s.refused,
+		MaxParkedCalls: c.Limits.ParkedCalls, MaxParked: c.Limits.Parked,
 	})
 	s.front = front.New(s.frontConfig(verifier))
 	s.registerProxy()

@@ -28,6 +28,8 @@ type Limits struct {
 	// bodies and answers.
 	Calls, Streams int
 	Held           Size
+	// ParkedCalls is how many calls may wait for their agents' answers, Parked how many of one principal.
+	ParkedCalls, Parked int
 	// ServerCalls is how many calls may be under way at one server.
 	ServerCalls int
 	// Message bounds one message of a server, AnswerHeaders the headers of its answers.
@@ -59,6 +61,7 @@ func (l *Limits) bounds() []bound {
 		{limit.HeaderTimeout, &l.HeaderTimeout}, {limit.IdleTimeout, &l.IdleTimeout},
 		{limit.Body, &l.Body}, {limit.Patience, &l.Patience},
 		{limit.Calls, &l.Calls}, {limit.Streams, &l.Streams}, {limit.Held, &l.Held},
+		{limit.Parked, &l.Parked}, {limit.ParkedCalls, &l.ParkedCalls},
 		{limit.Waiting, &l.ServerCalls}, {limit.Message, &l.Message}, {limit.AnswerHeaders, &l.AnswerHeaders},
 		{limit.Notifications, &l.Notifications}, {limit.Redirects, &l.Redirects},
 		{limit.Tools, &l.Tools}, {limit.Catalogue, &l.Catalogue}, {limit.Sessions, &l.ServerSessions},
@@ -72,7 +75,7 @@ func DefaultLimits() Limits {
 		Connections: 20_000, Headers: 64 << 10, HeaderNames: 100, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		Body: 16 << 20, Patience: 30 * time.Second,
 		// One principal may be a whole team: its key is bound to many agents, each with a stream of its own.
-		Calls: 2048, Streams: 16_384, Held: 256 << 20,
+		Calls: 2048, Streams: 16_384, Held: 256 << 20, Parked: 64, ParkedCalls: 1024,
 		ServerCalls: 4096, Message: 64 << 20, AnswerHeaders: 256 << 10, Notifications: 100_000, Redirects: 3,
 		Tools: 20_000, Catalogue: 64 << 20, ServerSessions: 64, ConnectTimeout: 30 * time.Second,
 	}

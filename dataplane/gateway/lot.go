@@ -3,12 +3,14 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
@@ -79,15 +81,14 @@ func (l *lot) begin(p *parked, run, done func()) bool {
 	return true
 }
 
-// errFull says that there is no room for one more parked call.
-type errFull struct{ each bool }
+// errClosed says that no call waits any more.
+var errClosed = errors.New("the proxy is going down")
 
-func (e errFull) Error() string {
-	if e.each {
-		return "this caller has as many calls waiting for answers as it may have"
-	}
-	return "as many calls are waiting for answers as this proxy keeps"
-}
+// noRoom says which bound it is.
+type noRoom limit.Name
+
+// Error words it.
+func (r noRoom) Error() string { return "too many calls wait for answers: the limit " + string(r) }
 
 // park has a call wait for its agent, and returns what names it until then.
 func (l *lot) park(p *parked) (name string, err error) {
@@ -95,11 +96,11 @@ func (l *lot) park(p *parked) (name string, err error) {
 	defer l.mu.Unlock()
 	switch {
 	case l.closed:
-		return "", errFull{}
+		return "", errClosed
 	case l.waiting[p.principal] >= l.mostEach:
-		return "", errFull{each: true}
+		return "", noRoom(limit.Parked)
 	case l.total >= l.most:
-		return "", errFull{}
+		return "", noRoom(limit.ParkedCalls)
 	}
 	p.round++
 	p.attended = false
@@ -208,7 +209,11 @@ func newParked(x *crossing, cancel context.CancelFunc) *parked {
 	return &parked{interview: newInterview(x, cancel), principal: x.principal.Name, timeout: x.questions.ParkTimeout}
 }
 
-// full is a lot without room as the agent sees it.
-func full(server string, err error) error {
-	return refuse(mcp.RateLimited, fmt.Sprintf("server %q asked something, but %v", server, err))
+// full is why a call that has to wait cannot, as the agent sees it.
+func (x *crossing) full(err error) error {
+	if room, ok := errors.AsType[noRoom](err); ok {
+		x.g.config.Refused(limit.Name(room))
+		return refuse(mcp.RateLimited, fmt.Sprintf("server %q asked something, and %v", x.direct.Server, err))
+	}
+	return refuse(mcp.ServerUnavailable, unavailable(x.direct.Server, err.Error()))
 }

@@ -38,7 +38,7 @@ func (x *crossing) park(ctx context.Context) (*mcp.Reply, error) {
 	done := func() { cancel(); t.Release() }
 	if !x.g.lot.begin(p, func() { p.run(within, x.u, &c) }, done) {
 		done()
-		return nil, refuse(mcp.ServerUnavailable, unavailable(s.Name, "the proxy is going down"))
+		return nil, x.full(errClosed)
 	}
 	return x.attend(ctx, p)
 }
@@ -69,7 +69,7 @@ func (x *crossing) postpone(p *parked, asked []*inquiry) (*mcp.Reply, error) {
 	name, err := x.g.lot.park(p)
 	if err != nil {
 		x.g.lot.abandon(p, partingTime)
-		return nil, full(x.direct.Server, err)
+		return nil, x.full(err)
 	}
 	// The name is of use for as long as the call is there; the seal need only not open for ever.
 	expires := x.entry.Time.Add(p.timeout + replayTime)

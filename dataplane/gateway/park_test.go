@@ -54,8 +54,8 @@ func TestParkedCallWaitsForAWhileOnly(t *testing.T) {
 
 func TestParkedCallsAreBounded(t *testing.T) {
 	for _, limit := range []func(*gateway.Config){
-		func(c *gateway.Config) { c.MaxParkedEach = 2 },
 		func(c *gateway.Config) { c.MaxParked = 2 },
+		func(c *gateway.Config) { c.MaxParkedCalls = 2 },
 	} {
 		w, _ := tiered(t, questionsFor(parks), limit)
 		d := modern("ask", `{}`, everything)

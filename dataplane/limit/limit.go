@@ -29,6 +29,9 @@ const (
 	Calls   Name = "calls"
 	Streams Name = "streams"
 	Held    Name = "held"
+	// ParkedCalls bounds the calls that wait for their agents' answers, Parked those of one principal.
+	ParkedCalls Name = "parked-calls"
+	Parked      Name = "parked"
 )
 
 // The bounds on what upstreams do.
