@@ -102,7 +102,7 @@ func (h *Handler) pass(w http.ResponseWriter, resp *http.Response) (whole bool) 
 	// What has a length ends soon, and is sent then.
 	flush := func() bool { return resp.ContentLength >= 0 || http.NewResponseController(w).Flush() == nil }
 	taken := flush()
-	part := make([]byte, 16<<10)
+	part := make([]byte, partSize(resp))
 	for taken {
 		n, err := resp.Body.Read(part)
 		if n > 0 {
@@ -113,6 +113,15 @@ func (h *Handler) pass(w http.ResponseWriter, resp *http.Response) (whole bool) 
 		}
 	}
 	return true
+}
+
+// partSize is how much of an answer is passed on at once, in bytes: of one that stays open, of which there may be thousands,
+// little.
+func partSize(resp *http.Response) int {
+	if resp.Request.Method == http.MethodGet {
+		return 2 << 10
+	}
+	return 16 << 10
 }
 
 // errLost is what an agent is told whose request was with a proxy that has gone.
