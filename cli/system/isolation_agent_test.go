@@ -17,6 +17,7 @@ import (
 const (
 	kindPlain   = "plain"   // a result
 	kindTalk    = "talk"    // progress and log messages
+	kindUpdate  = "update"  // news of the server, beside the call
 	kindAsk     = "ask"     // a question in the middle
 	kindHang    = "hang"    // cancelled once it has reported progress
 	kindExecute = "execute" // a plain one through execute_tool

@@ -70,6 +70,8 @@ func (w *worker) do(c *work) any {
 			w.progress(c, n, 3)
 			w.log(c, n)
 		}
+	case kindUpdate:
+		w.notify("notifications/tools/list_changed", object{})
 	case kindAsk:
 		return w.elicit(c)
 	case kindHang:

@@ -53,7 +53,7 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, x *exchange, a
 		ctx, done = until(ctx, h.drained)
 		defer done()
 	}
-	resp, err := h.peers.send(ctx, address, passOn(r, h.conf.Address), x.body)
+	resp, err := h.peers.send(ctx, address, onward(r, h.conf.Address), x.body)
 	if errors.Is(err, errUnreached) {
 		h.log.Warn("another proxy is out of reach; its session is served here", "address", address, "error", err)
 		return false
@@ -69,9 +69,9 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, x *exchange, a
 	return true
 }
 
-// passOn returns a request's method, path and headers as they go to another proxy. What concerns one connection alone stays
+// onward returns a request's method, path and headers as they go to another proxy. What concerns one connection alone stays
 // behind; so does where a web page says it comes from, which has been checked, and what would let a request be sent twice.
-func passOn(r *http.Request, from string) *http.Request {
+func onward(r *http.Request, from string) *http.Request {
 	out := &http.Request{Method: r.Method, URL: r.URL, Header: r.Header.Clone()}
 	for _, value := range r.Header["Connection"] {
 		for name := range strings.SplitSeq(value, ",") {

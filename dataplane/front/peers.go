@@ -110,7 +110,7 @@ func (h *Handler) broadcast(r *http.Request, x *exchange, but string) {
 	if len(all) == 0 {
 		return
 	}
-	head := passOn(r, h.conf.Address)
+	head := onward(r, h.conf.Address)
 	body := bytes.Clone(x.body)
 	ctx := context.WithoutCancel(r.Context())
 	for _, address := range all {
