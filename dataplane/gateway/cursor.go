@@ -49,8 +49,11 @@ func (f *flight) appendCursor(dst, raw []byte) []byte {
 	return mcp.AppendString(dst, text)
 }
 
-// openCursor returns the params of a list with the upstream's own cursor in the place of the sealed one.
+// openCursor returns the params of a request, of a list with the upstream's own cursor in the place of the sealed one.
 func (f *flight) openCursor(params []byte) ([]byte, error) {
+	if _, ok := pageOf(f.direct.Name); !ok {
+		return params, nil
+	}
 	var v [1][]byte
 	if _, err := mcp.Pick(params, []string{"cursor"}, v[:]); err != nil {
 		return nil, refuseArgument("params: %v", err)

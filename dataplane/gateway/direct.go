@@ -24,7 +24,6 @@ const (
 	methodPromptsList   = "prompts/list"
 	methodPromptGet     = "prompts/get"
 	methodComplete      = "completion/complete"
-	methodTasksList     = "tasks/list"
 	methodListen        = "subscriptions/listen"
 	methodSetLevel      = "logging/setLevel"
 )
@@ -159,10 +158,13 @@ func (f *flight) ask(ctx context.Context, u Upstream) (*mcp.Reply, error) {
 
 // exchange sends what is for the server itself.
 func (f *flight) exchange(ctx context.Context, u Upstream, c *mcp.Call) (*mcp.Reply, error) {
+	d := f.direct
+	if d.Name == methodListen && !d.Notification {
+		return nil, f.listen(ctx, u)
+	}
 	if err := f.prepare(c); err != nil {
 		return nil, err
 	}
-	d := f.direct
 	if d.Notification {
 		return f.tell(ctx, u, c)
 	}
@@ -171,9 +173,6 @@ func (f *flight) exchange(ctx context.Context, u Upstream, c *mcp.Call) (*mcp.Re
 	}
 	if err := f.unseal(ctx, u, c); err != nil {
 		return nil, err
-	}
-	if d.Name == methodListen {
-		return nil, f.listen(ctx, u, c)
 	}
 	reply, err := f.send(ctx, u, c)
 	if err != nil {
@@ -223,7 +222,7 @@ func (f *flight) prepare(c *mcp.Call) error {
 	r := &relay{to: d.Stream, era: d.Era, flight: f}
 	r.own = fmt.Appendf(nil, `"gatehouse-%d"`, f.g.tokens.Add(1))
 	if d.Params != nil {
-		params, err := f.own(d.Params)
+		params, err := f.openCursor(d.Params)
 		if err != nil {
 			return err
 		}
@@ -240,22 +239,6 @@ func (f *flight) prepare(c *mcp.Call) error {
 	}
 	c.Header = strangeHeaders(d)
 	return nil
-}
-
-// own is params with what is ours in them turned into what is the upstream's: cursors, and subscriptions that policy allows.
-func (f *flight) own(params []byte) ([]byte, error) {
-	if _, ok := pageOf(f.direct.Name); ok {
-		return f.openCursor(params)
-	}
-	if f.direct.Name == methodListen && f.direct.Era == mcp.Modern {
-		params, err := narrowed(f.agent, f.direct.Server, params)
-		if err != nil {
-			return nil, refuseArgument("params: %v", err)
-		}
-		f.direct.Params = params // which the subscription reads
-		return params, nil
-	}
-	return params, nil
 }
 
 // adapt makes the reply of what the upstream answered, as the agent's era and policy want it.

@@ -106,6 +106,7 @@ type Gateway struct {
 	toolsList []byte
 	buffers   buffers
 	seals     seals
+	lists     allLists
 	tokens    atomic.Int64 // progress tokens that were given out
 	tasks     taskBook
 	lot       *lot // the calls that wait for their agents' answers

@@ -161,7 +161,9 @@ type world struct {
 	live    *table.Live
 	auth    *auth.Verifier
 	journal *journal
-	servers map[string]*memory
+	// serversMu guards servers where a test changes them while streams are open.
+	serversMu sync.Mutex
+	servers   map[string]*memory
 }
 
 // build makes a gateway that serves these objects as revision 1. Callers need no key.
@@ -173,6 +175,8 @@ func build(t testing.TB, c gateway.Config, objects ...*gatehousev1.Object) *worl
 		c.Records = w.journal
 	}
 	c.Upstream = func(s *table.Server) gateway.Upstream {
+		w.serversMu.Lock()
+		defer w.serversMu.Unlock()
 		if m, ok := w.servers[s.Name]; ok {
 			return m
 		}

@@ -32,7 +32,7 @@ func pageOf(method string) (page, bool) {
 		return page{"resourceTemplates", "uriTemplate", policy.Resources}, true
 	case methodPromptsList:
 		return page{"prompts", "name", policy.Prompts}, true
-	case methodTasksList:
+	case methodTaskList:
 		return page{member: "tasks"}, true
 	}
 	return page{}, false

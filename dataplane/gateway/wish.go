@@ -43,24 +43,31 @@ func mayHear(agent *policy.Agent, server string, uris []string) []string {
 // narrowed is the params of a subscription without the resources that the agent may not hear of.
 func narrowed(agent *policy.Agent, server string, params []byte) ([]byte, error) {
 	return replaced(params, memberNotifications, func(wishes []byte) ([]byte, error) {
-		return replaced(wishes, memberURIs, func(uris []byte) ([]byte, error) {
-			dst := []byte{'['}
-			err := mcp.Elements(uris, func(raw []byte) error {
-				uri, ok := mcp.Unquote(raw)
-				if !ok {
-					return errors.New("resourceSubscriptions must be an array of strings")
-				}
-				if !agent.May(policy.Resources, server, uri).Allow {
-					return nil
-				}
-				if len(dst) > 1 {
-					dst = append(dst, ',')
-				}
-				dst = append(dst, raw...)
+		return narrowedWishes(agent, server, wishes)
+	})
+}
+
+// errNoURIs says that what should be URIs is something else.
+var errNoURIs = errors.New("not an array of strings")
+
+// narrowedWishes is what narrowed makes of the wishes in the params.
+func narrowedWishes(agent *policy.Agent, server string, wishes []byte) ([]byte, error) {
+	return replaced(wishes, memberURIs, func(uris []byte) ([]byte, error) {
+		dst := []byte{'['}
+		err := mcp.Elements(uris, func(raw []byte) error {
+			uri, ok := mcp.Unquote(raw)
+			switch {
+			case !ok:
+				return errNoURIs
+			case !agent.May(policy.Resources, server, uri).Allow:
 				return nil
-			})
-			return append(dst, ']'), err
+			case len(dst) > 1:
+				dst = append(dst, ',')
+			}
+			dst = append(dst, raw...)
+			return nil
 		})
+		return append(dst, ']'), err
 	})
 }
 

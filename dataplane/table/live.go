@@ -41,7 +41,6 @@ func (l *Live) Swap(next *Table) (prev *Table) {
 	}
 	prev = l.table.Swap(next)
 	if prev != nil {
-		close(prev.retired)
 		prev.drop(held)
 		prev.news.spread()
 	}
@@ -57,10 +56,6 @@ func (t *Table) Release() { t.drop(1) }
 
 // Calls is the number of calls under way on this table.
 func (t *Table) Calls() int64 { return t.refs.Load() & (held - 1) }
-
-// Retired returns a channel that closes when another table is live. Calls that last as long as their agents stay move on
-// then, since others wait for Drained.
-func (t *Table) Retired() <-chan struct{} { return t.retired }
 
 // Drained returns a channel that closes when the table is retired and its last call has been released.
 func (t *Table) Drained() <-chan struct{} { return t.drained }

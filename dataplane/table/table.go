@@ -33,7 +33,6 @@ type Table struct {
 	credentials map[[32]byte]*Principal // :: SHA-256 of the key → who holds it
 
 	refs    atomic.Int64 // :: see pin
-	retired chan struct{}
 	drained chan struct{}
 	news    news
 }
@@ -69,7 +68,7 @@ func Compile(pos *gatehousev1.Position, c *gatehousev1.SnapshotContent) (*Table,
 	t := &Table{
 		Position: pos, Revision: pos.GetRevision(), Policies: policies, SealKey: c.GetSealKey(),
 		byName: map[string]*Server{}, credentials: map[[32]byte]*Principal{},
-		retired: make(chan struct{}), drained: make(chan struct{}),
+		drained: make(chan struct{}),
 	}
 	for _, o := range c.GetConfig().GetObjects() {
 		if err := t.add(o); err != nil {
