@@ -13,7 +13,7 @@ import (
 
 const (
 	// garbageRounds is how often each crime is committed, and garbageCallers how many are under way at the same time.
-	garbageRounds  = 3
+	garbageRounds  = 2
 	garbageCallers = 6
 	// garbageRoom is how much memory, in KiB, the proxy may take for all of it: it is built with the race detector, which
 	// takes several times what is used.

@@ -87,7 +87,9 @@ func webCrimes(elsewhere string) map[string]crime {
 		"twice":              {"", "well", says(asEvents, "data: "+result("ID")+"\n\ndata: "+result("ID")+"\n\n")},
 		"redirect loop":      {"SERVER_UNAVAILABLE", "without end", redirects("/again")},
 		"redirect away":      {"SERVER_UNAVAILABLE", "another origin", redirects(elsewhere)},
-		"500":                {"SERVER_UNAVAILABLE", "HTTP 500", func(w http.ResponseWriter, _ *http.Request, _ string) { http.Error(w, "oops", http.StatusInternalServerError) }},
+		"500": {"SERVER_UNAVAILABLE", "HTTP 500", func(w http.ResponseWriter, _ *http.Request, _ string) {
+			http.Error(w, "oops", http.StatusInternalServerError)
+		}},
 	}
 }
 

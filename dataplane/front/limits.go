@@ -49,6 +49,9 @@ func (h *Handler) tooManyHeaders(r *http.Request) bool {
 	return true
 }
 
+// errTooLarge says that a body was announced larger than it may be.
+var errTooLarge = errors.New("the body is too large")
+
 // errHeld says that a body is large and its principal has no room for it.
 var errHeld = errors.New("the caller has too many large messages under way")
 

@@ -78,6 +78,10 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, x *exchange) 
 		h.refuse(w, http.StatusUnsupportedMediaType, "send Content-Type: application/json")
 		return false
 	}
+	if r.ContentLength > h.conf.maxBody() { // not a byte of it is read
+		h.refuseBody(w, x, errTooLarge)
+		return false
+	}
 	body := http.MaxBytesReader(w, r.Body, h.conf.maxBody())
 	err := x.readAll(body, r.ContentLength)
 	if errors.Is(err, errMore) {
@@ -95,7 +99,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, x *exchange) 
 func (h *Handler) refuseBody(w http.ResponseWriter, x *exchange, err error) {
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case tooLarge:
+	case tooLarge, errors.Is(err, errTooLarge):
 		h.conf.refused(limit.Body)
 		h.refuse(w, http.StatusRequestEntityTooLarge, "the message is larger than this gateway takes")
 	case errors.Is(err, errHeld):

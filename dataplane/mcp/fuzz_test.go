@@ -142,6 +142,8 @@ func FuzzScanner(f *testing.F) {
 		`{"jsonrpc":"2.0","id":1e0,"method":"m"}`, `{"jsonrpc":"2.0","method":"m","params":[]}`, `[{"jsonrpc":"2.0","method":"m"}]`,
 		`[1,2.5e-3,"\u0000\ud83d\ude00",null,{"":[]}]`, `{"a":"` + strings.Repeat("x", 20) + `\\"}`, `"\`, "[\"\xff\"]", `[01]`, " 7 ",
 		`{"jsonrpc":"2.0","id":1,"method":"m","` + strings.Repeat("é", 9) + `":` + strings.Repeat("[", 126) + strings.Repeat("]", 126) + `}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"isError":true,"resultType":"x","is\u0045rror":1,"a":{"isError":true}}}`,
+		`{"jsonrpc":"2.0","id":1,"result":[{"isError":true}]}`, `{"jsonrpc":"2.0","id":1,"result":{"IsError":true}}`,
 		"\ufeff{}", "{}\x00", `{"\ud800":1,"\udfff":2}`, strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200),
 		`{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":1,"10":1,"11":1,"12":1,"13":1,"14":1,"15":1,"16":1,"17":1,"3":1}`,
 	} {
@@ -170,6 +172,9 @@ func FuzzScanner(f *testing.F) {
 		if ok && got.Params != nil {
 			pickAsJSONText(t, got.Params)
 		}
+		if ok && got.Facts.Known {
+			knowAsJSONText(t, got)
+		}
 	})
 }
 
@@ -186,6 +191,27 @@ func pickAsJSONText(t *testing.T, params []byte) {
 		if err == nil && !bytes.Equal(v[i], ref.get(name)) {
 			t.Errorf("Pick(%q) has %s = %q, want %q", params, name, v[i], ref.get(name))
 		}
+	}
+}
+
+// knowAsJSONText holds the facts of a result against its members as jsontext finds them.
+func knowAsJSONText(t *testing.T, m mcp.Message) {
+	ref := read(m.Result)
+	var types, errors []member
+	for _, each := range ref.members {
+		switch {
+		case len(each.name) == len("resultType") && strings.EqualFold(each.name, "resultType"):
+			types = append(types, each)
+		case len(each.name) == len("isError") && strings.EqualFold(each.name, "isError"):
+			errors = append(errors, each)
+		}
+	}
+	clear := func(all []member, name string) bool { return len(all) == 0 || len(all) == 1 && all[0].name == name }
+	ambiguous := !clear(types, "resultType") || !clear(errors, "isError")
+	typed := ambiguous || len(types) > 0
+	failed := !ambiguous && len(errors) == 1 && string(errors[0].value) == "true"
+	if m.Facts.Typed != typed || m.Facts.Failed != failed {
+		t.Errorf("facts of %q = %+v, want typed %v, failed %v", m.Result, m.Facts, typed, failed)
 	}
 }
 
