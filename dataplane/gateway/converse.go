@@ -18,11 +18,12 @@ const (
 // converse has a legacy agent answer what a modern server asks instead of giving its result: each question becomes a
 // request on the call's stream, and the call is sent once more with the answers. A modern agent does that itself.
 func (f *flight) converse(ctx context.Context, u Upstream, c *mcp.Call, reply *mcp.Reply) (*mcp.Reply, error) {
+	sheds := 0
 	for range maxRounds {
 		if f.call.Era == mcp.Modern || !isQuestion(reply) {
 			return reply, nil
 		}
-		params, err := f.respond(ctx, c, reply.Result)
+		params, err := f.respond(ctx, c, reply.Result, &sheds)
 		reply.Close()
 		if err != nil {
 			return nil, err
@@ -32,6 +33,7 @@ func (f *flight) converse(ctx context.Context, u Upstream, c *mcp.Call, reply *m
 		if reply, err = u.Call(ctx, &again); err != nil {
 			return nil, err
 		}
+		reply = f.older(ctx, u, c, reply)
 	}
 	reply.Close()
 	return nil, refuse(mcp.UpstreamError, fmt.Sprintf("server %q asked more than %d times", f.direct.Server, maxRounds))
@@ -47,31 +49,37 @@ func isQuestion(reply *mcp.Reply) bool {
 	return err == nil && string(v[0]) == inputRequired
 }
 
-// respond asks the agent all that a result asks, and returns the params of the next round.
-func (f *flight) respond(ctx context.Context, c *mcp.Call, question []byte) ([]byte, error) {
+// respond asks the agent all that a result asks, and returns the params of the next round. A server that asks nothing puts
+// the call off, which sheds counts.
+func (f *flight) respond(ctx context.Context, c *mcp.Call, question []byte, sheds *int) ([]byte, error) {
 	var v [2][]byte
 	if _, err := mcp.Pick(question, []string{"inputRequests", "requestState"}, v[:]); err != nil {
 		return nil, f.unreadable("asked", err)
 	}
-	answers := []byte{'{'}
-	if v[0] != nil {
-		err := mcp.Members(v[0], func(key, request []byte) error {
-			answer, err := f.put(ctx, c, request)
-			if err != nil {
-				return err
-			}
-			defer answer.Close()
-			if len(answers) > 1 {
-				answers = append(answers, ',')
-			}
-			answers = append(append(append(answers, key...), ':'), answer.Result...)
-			return nil
-		})
-		if err != nil {
+	if asksNothing(v[0]) {
+		*sheds++
+		if err := f.putOff(ctx, *sheds); err != nil {
 			return nil, err
 		}
+		return nextRound(c.Params, nil, v[1]), nil
 	}
-	return nextRound(c.Params, append(answers, '}'), v[1])
+	answers := []byte{'{'}
+	err := mcp.Members(v[0], func(key, request []byte) error {
+		answer, err := f.put(ctx, c, request)
+		if err != nil {
+			return err
+		}
+		defer answer.Close()
+		if len(answers) > 1 {
+			answers = append(answers, ',')
+		}
+		answers = append(append(append(answers, key...), ':'), answer.Result...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return nextRound(c.Params, append(answers, '}'), v[1]), nil
 }
 
 // put puts one question to the agent, if it has said that it takes such.
@@ -84,7 +92,11 @@ func (f *flight) put(ctx context.Context, c *mcp.Call, request []byte) (*mcp.Rep
 	if c.Stream == nil || !takes(c.Client, method) {
 		return nil, refuse(mcp.UpstreamError, fmt.Sprintf("server %q needs %.64q of the client, which does not offer it", f.direct.Server, method))
 	}
-	reply, err := c.Stream.Ask(ctx, method, v[1])
+	params, answer, err := f.toLegacy(c.Client, method, v[1])
+	if err != nil || answer != nil {
+		return answer, err
+	}
+	reply, err := c.Stream.Ask(ctx, method, params)
 	if err == nil && reply.Error != nil {
 		return nil, refuse(mcp.UpstreamError, fmt.Sprintf("server %q asked %s, and the client answered: %s", f.direct.Server, method, reply.Error.Message))
 	}
@@ -103,19 +115,13 @@ func takes(c *mcp.Client, method string) bool {
 }
 
 // nextRound is params with the answers of a round, and the state that came with the questions, if any.
-func nextRound(params, answers, state []byte) ([]byte, error) {
-	dst := []byte{'{'}
-	err := mcp.Members(params, func(name, value []byte) error {
-		switch plain, _ := mcp.Unquote(name); plain {
-		case "inputResponses", "requestState": // of the round before
-			return nil
-		}
-		dst = append(append(append(append(dst, name...), ':'), value...), ',')
-		return nil
-	})
-	dst = append(append(dst, `"inputResponses":`...), answers...)
-	if state != nil {
-		dst = append(append(dst, `,"requestState":`...), state...)
+func nextRound(params, answers, state []byte) []byte {
+	next := withoutAnswers(params) // of the round before
+	if answers != nil {
+		next = mcp.AppendMember(nil, next, "inputResponses", answers)
 	}
-	return append(dst, '}'), err
+	if state != nil {
+		next = mcp.AppendMember(nil, next, "requestState", state)
+	}
+	return next
 }

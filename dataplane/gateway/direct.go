@@ -191,7 +191,10 @@ func (f *flight) send(ctx context.Context, u Upstream, c *mcp.Call) (*mcp.Reply,
 	if err != nil {
 		return nil, err
 	}
-	return f.reseal(c, reply)
+	if reply, err = f.reseal(c, reply); err != nil {
+		return nil, err
+	}
+	return f.older(ctx, u, c, reply), nil
 }
 
 // isKept says whether a method changes what a legacy server keeps for a session, and a modern one does not.
@@ -244,10 +247,13 @@ func (f *flight) prepare(c *mcp.Call) error {
 // adapt makes the reply of what the upstream answered, as the agent's era and policy want it.
 func (f *flight) adapt(reply *mcp.Reply) error {
 	if reply.Error != nil {
-		answer := reply.Error
+		answer := f.toEra(reply.Error)
 		reply.Close()
+		if f.call.Era == mcp.Legacy && f.call.Name == methodToolsCall && isModern(answer.Code) {
+			return fromAnswer(f.direct.Server, answer)
+		}
 		f.entry.Outcome = record.Outcome(mcp.UpstreamError)
-		f.reply.Error = toEra(answer, f.call.Era)
+		f.reply.Error = answer
 		return nil
 	}
 	if len(reply.Result) == 0 || reply.Result[0] != '{' {
@@ -264,17 +270,6 @@ func (f *flight) adapt(reply *mcp.Reply) error {
 	f.pass(reply)
 	f.cacheable()
 	return nil
-}
-
-// notFound is what the legacy era said of a resource that is not there.
-const notFound = -32002
-
-// toEra returns an upstream's error with a code that the agent's era knows.
-func toEra(e *mcp.Error, era mcp.Era) *mcp.Error {
-	if era == mcp.Modern && e.Code == notFound {
-		return &mcp.Error{Code: mcp.CodeInvalidParams, Message: e.Message, Data: e.Data}
-	}
-	return e
 }
 
 // fault is a refusal as a JSON-RPC error, for requests whose results have no place for one.
