@@ -29,6 +29,9 @@ type Call struct {
 	Client *Client
 	// Own says that the session MUST be the agent's own, and of the legacy era; it needs a Client.
 	Own bool
+	// Large says that the caller takes a Spill for a result that is too large for memory. Without it, such a result is an
+	// error.
+	Large bool
 	// Profile, where set, are the capabilities, a raw object, that the session MUST have been opened with: one in the
 	// gateway's name, in the legacy era, of this agent's alone. Stream is then asked what the server asks.
 	Profile []byte
@@ -65,7 +68,7 @@ type Witness interface {
 	Refused(method string)
 }
 
-// Reply is an upstream's answer: exactly one of Result and Error is set.
+// Reply is an upstream's answer: exactly one of Result, Spill and Error is set.
 type Reply struct {
 	// Result holds the bytes of the result member as the upstream sent them. It is valid until Close.
 	Result []byte
@@ -73,13 +76,15 @@ type Reply struct {
 	Facts Facts
 	// Room says that the memory behind Result, up to its capacity, is the reply's too and may be written over.
 	Room bool
+	// Spill is a result that is too large for memory; only calls that say Large get one. It is valid until Close.
+	Spill *Spill
 	// Error is a JSON-RPC error of the upstream.
 	Error *Error
-	// Free, where set, gives the memory of Result back.
+	// Free, where set, gives the memory of Result back, or the file of Spill.
 	Free func()
 }
 
-// Close gives the reply's memory back; Result MUST NOT be used afterwards. It may be called on a nil reply.
+// Close gives the reply's memory back; Result and Spill MUST NOT be used afterwards. It may be called on a nil reply.
 func (r *Reply) Close() {
 	if r != nil && r.Free != nil {
 		r.Free()

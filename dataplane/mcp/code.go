@@ -41,6 +41,9 @@ var (
 	ErrBusy = errors.New("upstream busy")
 	// ErrInvalidResponse says that the upstream answered with something that is not a JSON-RPC response.
 	ErrInvalidResponse = errors.New("upstream sent an invalid response")
+	// ErrStorage says that the upstream's answer is large and could not be kept on disk: the gateway's trouble, not the
+	// upstream's.
+	ErrStorage = errors.New("no room for the answer")
 )
 
 // JSON-RPC and MCP error codes (https://www.jsonrpc.org/specification#error_object; MCP 2026-07-28, basic/errors).
