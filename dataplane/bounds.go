@@ -27,7 +27,8 @@ func (s *Server) upstreamConfig() upstream.Config {
 	l := s.config.Limits
 	return upstream.Config{
 		Environ: s.config.Environ, Logger: s.log, Version: s.config.Version,
-		MaxMessageBytes: int(l.Message), MaxAnswerHeaders: int(l.AnswerHeaders), MaxNotifications: l.Notifications,
+		MaxMessageBytes: int(l.Message), MaxMemoryBytes: int(l.Memory), SpillBytes: int(l.Spill), MaxSpilledBytes: int64(l.Disk),
+		SpillDir: s.config.StateDir, MaxAnswerHeaders: int(l.AnswerHeaders), MaxNotifications: l.Notifications,
 		MaxRedirects: l.Redirects, MaxTools: l.Tools, MaxCatalogueBytes: int(l.Catalogue), MaxSessions: l.ServerSessions,
 		MaxCalls: l.ServerCalls, ConnectTimeout: l.ConnectTimeout, Refused: s.refused,
 	}

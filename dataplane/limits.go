@@ -34,6 +34,9 @@ type Limits struct {
 	ServerCalls int
 	// Message bounds one message of a server, AnswerHeaders the headers of its answers.
 	Message, AnswerHeaders Size
+	// Memory bounds a message of a server that is held in memory. From Spill on, results of tools, resources and prompts are
+	// not; Disk bounds all of those together.
+	Memory, Spill, Disk Size
 	// Notifications is how many messages a server may send during one call, Redirects how many are followed.
 	Notifications, Redirects int
 	// Tools and Catalogue bound the tools of one server.
@@ -63,6 +66,7 @@ func (l *Limits) bounds() []bound {
 		{limit.Calls, &l.Calls}, {limit.Streams, &l.Streams}, {limit.Held, &l.Held},
 		{limit.Parked, &l.Parked}, {limit.ParkedCalls, &l.ParkedCalls},
 		{limit.Waiting, &l.ServerCalls}, {limit.Message, &l.Message}, {limit.AnswerHeaders, &l.AnswerHeaders},
+		{limit.Memory, &l.Memory}, {limit.Spill, &l.Spill}, {limit.Disk, &l.Disk},
 		{limit.Notifications, &l.Notifications}, {limit.Redirects, &l.Redirects},
 		{limit.Tools, &l.Tools}, {limit.Catalogue, &l.Catalogue}, {limit.Sessions, &l.ServerSessions},
 		{limit.ConnectTimeout, &l.ConnectTimeout},
@@ -76,7 +80,8 @@ func DefaultLimits() Limits {
 		Body: 16 << 20, Patience: 30 * time.Second,
 		// One principal may be a whole team: its key is bound to many agents, each with a stream of its own.
 		Calls: 2048, Streams: 16_384, Held: 256 << 20, Parked: 64, ParkedCalls: 1024,
-		ServerCalls: 4096, Message: 64 << 20, AnswerHeaders: 256 << 10, Notifications: 100_000, Redirects: 3,
+		ServerCalls: 4096, Message: 256 << 20, Memory: 64 << 20, Spill: 2 << 20, Disk: 8 << 30,
+		AnswerHeaders: 256 << 10, Notifications: 100_000, Redirects: 3,
 		Tools: 20_000, Catalogue: 64 << 20, ServerSessions: 64, ConnectTimeout: 30 * time.Second,
 	}
 }

@@ -61,6 +61,8 @@ func (h *Handler) endEvents(ctx context.Context, e *events, x *exchange, reply *
 		e.send(mcp.AppendError(nil, x.msg.ID, h.asFault(ctx, x, err)))
 	case reply.Error != nil:
 		e.send(mcp.AppendError(nil, x.msg.ID, reply.Error))
+	case reply.Spill != nil:
+		e.sendSpill(x.msg.ID, reply.Spill)
 	default:
 		e.send(mcp.AppendResponse(x.out[:0], x.msg.ID, reply.Result))
 	}

@@ -189,6 +189,10 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if x.msg.Method == "initialize" {
 		h.begin(w, x, reply.Result)
 	}
+	if reply.Spill != nil {
+		h.writeSpill(w, x, reply.Spill)
+		return
+	}
 	if x.direct != nil && len(reply.Result) <= inline && prefersEvents(r.Header) {
 		h.writeEvent(w, x, reply.Result)
 		return

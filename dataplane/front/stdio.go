@@ -194,7 +194,11 @@ func (p *pipe) request(ctx context.Context, x *exchange) {
 	case reply.Error != nil:
 		p.fail(x.msg.ID, reply.Error)
 	default:
-		p.reply(x, reply.Result)
+		if reply.Spill != nil {
+			p.replySpill(x, reply.Spill)
+		} else {
+			p.reply(x, reply.Result)
+		}
 		reply.Close()
 	}
 }
@@ -229,13 +233,15 @@ func (p *pipe) fail(id []byte, e *mcp.Error) {
 	p.write(append(mcp.AppendError(nil, id, e), '\n'))
 }
 
+func writingToAgent(err error) error { return fmt.Errorf("writing to the agent: %w", err) }
+
 // write writes the parts of one line; an agent that does not read any more ends the pipe.
 func (p *pipe) write(line ...[]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, part := range line {
 		if _, err := p.out.Write(part); err != nil {
-			p.stop(fmt.Errorf("writing to the agent: %w", err))
+			p.stop(writingToAgent(err))
 			return
 		}
 	}

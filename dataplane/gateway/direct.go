@@ -138,7 +138,7 @@ func (f *flight) ask(ctx context.Context, u Upstream) (*mcp.Reply, error) {
 		c.Client = new(mcp.Client) // an agent that has declared nothing
 	}
 	if hasName(d.Name) {
-		c.Name = d.Subject
+		c.Name, c.Large = d.Subject, true // and these may have large results
 	}
 	if d.Name == methodInitialize || d.Name == methodDiscover {
 		h, err := u.Hello(ctx, c)
@@ -256,7 +256,7 @@ func (f *flight) adapt(reply *mcp.Reply) error {
 		f.reply.Error = answer
 		return nil
 	}
-	if len(reply.Result) == 0 || reply.Result[0] != '{' {
+	if !isObject(reply) {
 		reply.Close()
 		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q sent a result that is no object", f.direct.Server))
 	}

@@ -112,7 +112,7 @@ func (f *flight) forward(ctx context.Context, u Upstream, x *execution) (*mcp.Re
 	}
 	// A call that failed is not tried again here: whether it was executed cannot be known, and it may not be repeatable.
 	reply, err := u.Call(ctx, &mcp.Call{
-		Method: "tools/call", Params: params, Name: x.tool, Agent: f.agent.ID, Session: f.call.Session,
+		Method: "tools/call", Params: params, Name: x.tool, Agent: f.agent.ID, Session: f.call.Session, Large: true,
 	})
 	switch {
 	case err != nil:
@@ -121,7 +121,7 @@ func (f *flight) forward(ctx context.Context, u Upstream, x *execution) (*mcp.Re
 		answer := reply.Error
 		reply.Close()
 		return nil, answer
-	case len(reply.Result) == 0 || reply.Result[0] != '{':
+	case !isObject(reply):
 		reply.Close()
 		return nil, fmt.Errorf("%w: server %s sent a result that is no object", mcp.ErrInvalidResponse, x.server)
 	}

@@ -126,6 +126,9 @@ func (f *flight) end(err error) (*mcp.Reply, error) {
 		return nil, err
 	}
 	f.entry.BytesOut = len(f.reply.Result)
+	if f.reply.Spill != nil {
+		f.entry.BytesOut = int(f.reply.Spill.Size())
+	}
 	f.record() // before the agent has the answer, so that no answer goes without its record
 	f.reply.Free = f.close
 	return &f.reply, nil

@@ -124,6 +124,10 @@ func (f *flight) cacheable() {
 	if f.call.Era == mcp.Legacy || !isCacheable(f.call.Name) {
 		return
 	}
+	if f.reply.Spill != nil {
+		f.cacheableSpill(f.reply.Spill)
+		return
+	}
 	var v [3][]byte
 	if _, err := mcp.Pick(f.reply.Result, []string{"ttlMs", "cacheScope", "resultType"}, v[:]); err != nil {
 		return // ambiguous: the agent gets it as it stands

@@ -66,6 +66,8 @@ func fromUpstream(ctx context.Context, server string, err error) error {
 		return refuse(mcp.RateLimited, plain(err, mcp.ErrBusy))
 	case errors.Is(err, mcp.ErrUnavailable):
 		return refuse(mcp.ServerUnavailable, plain(err, mcp.ErrUnavailable))
+	case errors.Is(err, mcp.ErrStorage):
+		return refuse(mcp.Internal, plain(err, mcp.ErrStorage))
 	case errors.Is(err, mcp.ErrInvalidResponse):
 		return refuse(mcp.UpstreamError, plain(err, mcp.ErrInvalidResponse))
 	case errors.As(err, &answer): // last: a server that refuses the handshake is unavailable

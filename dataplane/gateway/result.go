@@ -47,6 +47,10 @@ func (f *flight) pass(r *mcp.Reply) {
 	f.inner = r // its memory is given back when the agent has the bytes
 	f.reply.Result = r.Result
 	f.entry.Outcome = record.OK
+	if r.Spill != nil {
+		f.passSpill(r.Spill)
+		return
+	}
 	hasType, isError := traits(r, f.call.Era)
 	if isError {
 		f.entry.Outcome = record.ToolError

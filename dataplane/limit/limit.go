@@ -39,7 +39,12 @@ const (
 	// Waiting bounds the calls under way at one server.
 	Waiting Name = "server-calls"
 	// Message bounds one message of a server, in bytes, AnswerHeaders the headers around it.
-	Message       Name = "message"
+	Message Name = "message"
+	// Memory bounds a message that is held in memory, Spill is the size from which on a result is not, and Disk bounds all
+	// results that are in files.
+	Memory        Name = "memory"
+	Spill         Name = "spill"
+	Disk          Name = "disk"
 	AnswerHeaders Name = "answer-headers"
 	// Notifications bounds what a server may say during one call.
 	Notifications Name = "notifications"

@@ -174,7 +174,7 @@ func (o *Outline) after(c byte, i int) int {
 
 // text reads on in a string.
 func (o *Outline) text(i int) int {
-	i = plainEnd(o.part, i)
+	i, _ = plainEnd(o.part, i) // characters has seen to UTF-8
 	if i == len(o.part) {
 		return i
 	}

@@ -24,8 +24,10 @@ const (
 // buffer is memory for one message. Whoever holds it calls free once.
 type buffer struct {
 	// b is the message; a slice of it may be a reply's result.
-	b    []byte
-	free func() // made once for each buffer, so that handing it out in a reply costs no closure
+	b []byte
+	// large is the message where it is too large for memory, and b is empty.
+	large *large
+	free  func() // made once for each buffer, so that handing it out in a reply costs no closure
 }
 
 // add appends a part of a message whose length is not known. It doubles the memory where there is too little: append
@@ -72,6 +74,10 @@ func (m *memory) takeFor(n int) *buffer {
 
 // give takes a buffer back. Nobody may hold a part of it any more.
 func (m *memory) give(b *buffer) {
+	if b.large != nil {
+		b.large.close()
+		b.large = nil
+	}
 	switch size := cap(b.b); {
 	case size <= smallBytes:
 		b.b = b.b[:0]
@@ -131,6 +137,8 @@ type lineReader struct {
 	in    *bufio.Reader
 	mem   *memory
 	limit int
+	// spills take lines that are large; nil keeps all in memory.
+	spills *spills
 }
 
 // newLineReader reads from in, which it does not close. A limit is in bytes, the end of the line included.
@@ -145,23 +153,31 @@ func (r *lineReader) next() (*buffer, error) {
 	// A line longer than one read comes in parts, and is put together in memory that doubles.
 	for {
 		part, err := r.in.ReadSlice('\n')
-		if len(buf.b)+len(part) > r.limit {
-			buf.b = append(buf.b, part[:min(len(part), edgeBytes)]...)
-			head := bytes.Clone(buf.b[:min(len(buf.b), edgeBytes)])
+		if buf.length()+len(part) > r.limit {
+			head := buf.head(part)
 			buf.free()
 			return nil, r.skip(head, part, err)
 		}
-		buf.add(part)
+		r.spills.add(buf, part)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case err == nil || len(buf.b) > 0:
-			buf.b = bytes.TrimRight(buf.b, "\r\n")
+		case err == nil || buf.length() > 0:
+			buf.b = bytes.TrimRight(buf.b, "\r\n") // behind a large message it is white space
 			return buf, nil
 		}
 		buf.free()
 		return nil, err
 	}
+}
+
+// head returns a copy of how a message begins of which part is the next.
+func (b *buffer) head(part []byte) []byte {
+	if b.large != nil {
+		return b.large.head
+	}
+	b.b = append(b.b, part[:min(len(part), edgeBytes)]...)
+	return bytes.Clone(b.b[:min(len(b.b), edgeBytes)])
 }
 
 // skip reads on to the end of a line that is too long, of which part was read last.

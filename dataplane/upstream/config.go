@@ -16,8 +16,18 @@ type Config struct {
 	Logger *slog.Logger
 	// Version is how the gateway names itself to servers; empty means "dev".
 	Version string
-	// MaxMessageBytes bounds one message of a server; 0 means 64 MiB.
+	// MaxMessageBytes bounds one message of a server; 0 means 256 MiB.
 	MaxMessageBytes int
+	// MaxMemoryBytes bounds a message that is held in memory: any but an answer to a call that takes large results. 0 means
+	// 64 MiB.
+	MaxMemoryBytes int
+	// SpillBytes is the size from which on such an answer goes to a file; 0 means 2 MiB.
+	SpillBytes int
+	// SpillDir is the folder of those files, which should not be in memory itself; empty means the system's for temporary
+	// files. What an earlier process left there is removed.
+	SpillDir string
+	// MaxSpilledBytes bounds all of those files together; 0 means 8 GiB.
+	MaxSpilledBytes int64
 	// ConnectTimeout bounds starting a server and the handshake with it; 0 means 30 s.
 	ConnectTimeout time.Duration
 	// ProbeTimeout is how long a server may think about server/discover before initialize is tried; 0 means 3 s.
@@ -58,7 +68,14 @@ func (c Config) withDefaults() Config {
 	if c.Version == "" {
 		c.Version = "dev"
 	}
-	orInt(&c.MaxMessageBytes, 64<<20)
+	orInt(&c.MaxMessageBytes, 256<<20)
+	orInt(&c.MaxMemoryBytes, 64<<20)
+	c.MaxMemoryBytes = min(c.MaxMemoryBytes, c.MaxMessageBytes)
+	orInt(&c.SpillBytes, 2<<20)
+	orInt(&c.MaxSpilledBytes, 8<<30)
+	if c.SpillDir == "" {
+		c.SpillDir = os.TempDir()
+	}
 	orInt(&c.MaxSessions, 64)
 	orInt(&c.MaxCalls, 4096)
 	orInt(&c.MaxNotifications, 100_000)

@@ -23,6 +23,8 @@ type dialer struct {
 	spec *gatehousev1.Server
 	cfg  *Config
 	mem  *memory
+	// spills take what is too large for mem.
+	spills *spills
 	// http and direct are shared by all servers, and so are their TCP connections.
 	http   *http.Transport
 	direct *h1.Client

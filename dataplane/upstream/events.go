@@ -23,6 +23,8 @@ type eventReader struct {
 	in    *bufio.Reader
 	mem   *memory
 	limit int
+	// spills take events that are large; nil keeps all in memory.
+	spills *spills
 	// lastID is the id of the newest event, with which a stream can be taken up again.
 	lastID string
 	retry  time.Duration // what the server asks to wait before the stream is opened again; 0 where it did not
@@ -45,12 +47,12 @@ func (r *eventReader) next() (event, error) {
 	for {
 		line, more, err := r.line()
 		switch {
-		case err != nil && len(ev.data.b) > 0 && errors.Is(err, io.EOF):
+		case err != nil && ev.data.length() > 0 && errors.Is(err, io.EOF):
 			return ev, nil
 		case err != nil:
 			ev.data.free()
 			return event{}, err
-		case len(line) == 0 && len(ev.data.b) > 0:
+		case len(line) == 0 && ev.data.length() > 0:
 			return ev, nil
 		case len(line) == 0:
 			ev.name, begun = "", false
@@ -102,7 +104,7 @@ func (r *eventReader) field(ev *event, line []byte, begun bool) (bool, error) {
 	switch string(name) {
 	case "data":
 		if begun {
-			ev.data.b = append(ev.data.b, '\n')
+			r.spills.add(ev.data, []byte{'\n'})
 		}
 		return true, r.add(ev, value)
 	case "event":
@@ -146,9 +148,9 @@ func (r *eventReader) rest(ev *event, data bool) error {
 
 // add appends to the data of an event.
 func (r *eventReader) add(ev *event, part []byte) error {
-	if len(ev.data.b)+len(part) > r.limit {
-		return fmt.Errorf("reading event: %w", errTooBig)
+	if ev.data.length()+len(part) > r.limit {
+		return fmt.Errorf("reading event: %w", tooBig(r.limit))
 	}
-	ev.data.add(part)
+	r.spills.add(ev.data, part)
 	return nil
 }

@@ -104,7 +104,7 @@ func (c *httpConn) exchange(ctx context.Context, x *exchange) (*mcp.Reply, error
 	if resp.StatusCode == http.StatusOK && isType(resp, "text/event-stream") {
 		return c.stream(ctx, x, resp)
 	}
-	buf, err := c.read(resp)
+	buf, err := c.read(resp, x.call.Large && resp.StatusCode == http.StatusOK)
 	if err != nil {
 		return nil, c.broken(ctx, err)
 	}
@@ -162,7 +162,7 @@ func (c *httpConn) body(x *exchange, resp *http.Response, buf *buffer) (*mcp.Rep
 	var msg mcp.Message
 	err := errors.New("its content is not application/json")
 	if isType(resp, "application/json") {
-		msg, err = mcp.ScanMessage(buf.b)
+		msg, err = buf.scan(c.cfg.MaxMemoryBytes)
 	}
 	switch {
 	case x.said.session != "" && c.forgot(resp.StatusCode, msg, buf.b):
@@ -171,14 +171,14 @@ func (c *httpConn) body(x *exchange, resp *http.Response, buf *buffer) (*mcp.Rep
 		c.lose()
 		return nil, notExecuted(c.name, "no longer knows the session")
 	case err == nil && answers(msg, x.id, resp.StatusCode):
-		return answer{msg: msg, buf: buf}.reply(c.name)
+		return answer{msg: msg, buf: buf}.reply(c.name, x.call, c.cfg.MaxMemoryBytes)
 	}
 	defer buf.free()
 	if err == nil {
 		err = errWrongID
 	}
 	if resp.StatusCode == http.StatusOK {
-		return nil, invalid(c.name, "sent an answer that is none", err)
+		return nil, unread(c.name, "sent an answer that is none", err)
 	}
 	return nil, c.status(resp, buf.b)
 }
@@ -211,7 +211,10 @@ func (c *httpConn) stream(ctx context.Context, x *exchange, resp *http.Response)
 	body := resp.Body
 	for resumes := 0; ; resumes++ {
 		// Each round reads one stream: the answer to the POST first, then those that take it up again.
-		in := newEventReader(body, c.mem, c.cfg.MaxMessageBytes)
+		in := newEventReader(body, c.mem, c.cfg.MaxMemoryBytes)
+		if x.call.Large {
+			in.spills, in.limit = c.spills, c.cfg.MaxMessageBytes
+		}
 		reply, err := c.await(in, x)
 		c.drain(body)
 		body.Close()
@@ -235,15 +238,15 @@ func (c *httpConn) await(in *eventReader, x *exchange) (*mcp.Reply, error) {
 		switch {
 		case errors.Is(err, errTooBig):
 			c.cfg.Refused(limit.Message)
-			return nil, invalid(c.name, "sent an answer that is too big", err)
+			return nil, unread(c.name, "", err)
 		case err != nil:
 			return nil, errEarly
 		}
-		msg, err := mcp.ScanMessage(ev.data.b)
+		msg, err := ev.data.scan(c.cfg.MaxMemoryBytes)
 		switch {
 		case err != nil:
 			ev.data.free()
-			return nil, invalid(c.name, "sent an event that is no message", err)
+			return nil, unread(c.name, "sent an event that is no message", err)
 		case msg.Kind != mcp.Response && x.tooMuch(c.cfg):
 			ev.data.free()
 			c.cfg.Refused(limit.Notifications)
@@ -255,7 +258,7 @@ func (c *httpConn) await(in *eventReader, x *exchange) (*mcp.Reply, error) {
 			ev.data.free()
 			return nil, invalid(c.name, "answered on the stream of another request", errWrongID)
 		default:
-			return answer{msg: msg, buf: ev.data}.reply(c.name)
+			return answer{msg: msg, buf: ev.data}.reply(c.name, x.call, c.cfg.MaxMemoryBytes)
 		}
 	}
 }

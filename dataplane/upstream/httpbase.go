@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,9 +26,6 @@ const (
 	goodbyeTime = 2 * time.Second // for what nobody waits for: cancels, answers to requests, DELETE
 	maxBeside   = 64              // of those at the same time
 )
-
-// errTooBig says that a message is over the limit.
-var errTooBig = errors.New("message over the size limit")
 
 // statusError is an HTTP answer that holds no JSON-RPC response.
 type statusError struct{ status int }
@@ -73,6 +71,7 @@ type endpoint struct {
 	name      string
 	cfg       *Config
 	mem       *memory
+	spills    *spills
 	log       *slog.Logger
 	hooks     hooks
 	asks      bool // the server may ask the agent
@@ -111,7 +110,7 @@ func (d *dialer) newEndpoint(ctx context.Context, r *resolver) (*endpoint, error
 		return nil, conduct("has a url that is none of http or https")
 	}
 	e := &endpoint{
-		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, asks: d.client != nil, offers: d.offers,
+		name: d.name, cfg: d.cfg, mem: d.mem, spills: d.spills, log: d.log, hooks: d.hooks, asks: d.client != nil, offers: d.offers,
 		transport: d.http, scrub: r.scrub,
 		static: http.Header{"User-Agent": {"gatehouse/" + d.cfg.Version}}, gone: make(chan struct{}),
 	}
@@ -198,15 +197,26 @@ func troubled(status int) bool {
 	return slices.Contains([]int{401, 403, 404, 408, 421, 425, 429}, status)
 }
 
-// read reads a body whole, once, into a buffer of its size.
-func (e *endpoint) read(resp *http.Response) (*buffer, error) {
-	most := e.cfg.MaxMessageBytes
+// read reads a body whole, once, into a buffer of its size; where large is set, one that is large for memory into a file.
+func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
+	most, from := e.cfg.MaxMemoryBytes, math.MaxInt
+	if large {
+		most, from = e.cfg.MaxMessageBytes, e.spills.from
+	}
 	// A length that the server announces is believed only up to the limit.
 	if resp.ContentLength > int64(most) {
-		return nil, errTooBig
+		return nil, tooBig(most)
+	}
+	if resp.ContentLength > int64(from) {
+		buf := e.mem.take()
+		buf.large = e.spills.begin(nil)
+		return e.readOn(resp, buf, most)
 	}
 	buf := e.mem.takeFor(int(max(resp.ContentLength, 0)))
 	for {
+		if len(buf.b) >= from {
+			return e.readOn(resp, buf, most)
+		}
 		if len(buf.b) == cap(buf.b) {
 			buf.b = slices.Grow(buf.b, max(4<<10, cap(buf.b))) // append's own growth copies a big message many times
 		}
@@ -214,11 +224,36 @@ func (e *endpoint) read(resp *http.Response) (*buffer, error) {
 		buf.b = buf.b[:len(buf.b)+n]
 		switch {
 		case len(buf.b) > most:
-			err = errTooBig
+			err = tooBig(most)
 		case errors.Is(err, io.EOF):
 			return buf, nil
 		}
 		if err != nil {
+			buf.free()
+			return nil, err
+		}
+	}
+}
+
+// readOn reads the rest of a body that is large.
+func (e *endpoint) readOn(resp *http.Response, buf *buffer, most int) (*buffer, error) {
+	part := e.mem.take()
+	defer part.free()
+	part.b = slices.Grow(part.b, readBytes)
+	for {
+		n, err := resp.Body.Read(part.b[:readBytes])
+		if buf.length()+n > most {
+			err = tooBig(most)
+		} else {
+			e.spills.add(buf, part.b[:n])
+		}
+		if err == nil && buf.large != nil {
+			err = buf.large.err // nobody needs the rest
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return buf, nil
+		case err != nil:
 			buf.free()
 			return nil, err
 		}
@@ -246,7 +281,10 @@ func (e *endpoint) broken(ctx context.Context, err error) error {
 		return ended(ctx, e.name)
 	case errors.Is(err, errTooBig):
 		e.cfg.Refused(limit.Message)
-		return invalid(e.name, "sent an answer that is too big", err)
+		return unread(e.name, "", err)
+	}
+	if _, ok := errors.AsType[*storageError](err); ok {
+		return unread(e.name, "", err)
 	}
 	return unavailable(e.name, e.scrub(plain(err)))
 }

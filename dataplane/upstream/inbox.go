@@ -10,8 +10,10 @@ import (
 
 // inbox sorts what arrives on a stream that all calls of a connection share.
 type inbox struct {
-	name  string
-	mem   *memory
+	name string
+	mem  *memory
+	// most bounds what is taken into memory, in bytes.
+	most  int
 	log   *slog.Logger
 	hooks hooks
 	// waiters are the calls under way, talks those of them whose agents listen.
@@ -26,11 +28,11 @@ type inbox struct {
 // receive deals with one message, whose buffer it owns.
 func (in *inbox) receive(buf *buffer) {
 	// Some servers write empty lines between their messages.
-	if len(buf.b) == 0 {
+	if buf.length() == 0 {
 		buf.free()
 		return
 	}
-	msg, err := mcp.ScanMessage(buf.b)
+	msg, err := buf.scan(in.most)
 	if err != nil {
 		in.garbled(buf, msg, err)
 		return
@@ -78,14 +80,17 @@ func (in *inbox) answer(msg mcp.Message, buf *buffer) {
 // garbled deals with a text that is no message: where it answers a call, that call ends; else it is what servers print.
 func (in *inbox) garbled(buf *buffer, msg mcp.Message, why error) {
 	defer buf.free()
-	in.log.Debug("received text is no message", "bytes", len(buf.b), "reason", why)
+	in.log.Debug("received text is no message", "bytes", buf.length(), "reason", why)
 	id, ok := parseID(msg.ID)
-	// Banners and stray prints do not begin with a brace.
-	if !ok && buf.b[0] == '{' {
+	switch {
+	case ok:
+	case buf.large != nil:
+		id, ok = buf.large.guess()
+	case buf.b[0] == '{': // banners and stray prints do not begin with a brace
 		id, ok = guessID(buf.b)
 	}
 	if ok {
-		in.fail(id, invalid(in.name, "sent an answer that cannot be read", why))
+		in.fail(id, unread(in.name, "sent an answer that cannot be read", why))
 	}
 }
 
@@ -103,11 +108,23 @@ type answer struct {
 	err error
 }
 
-// reply makes the reply of an answer; it gives the buffer back where the reply does not need it.
-func (a answer) reply(server string) (*mcp.Reply, error) {
-	switch {
-	case a.err != nil:
+// reply makes the reply of an answer to a call; it gives the buffer back where the reply does not need it. Where the call
+// does not take large results, at most so many bytes are taken into memory for it.
+func (a answer) reply(server string, call *mcp.Call, most int) (*mcp.Reply, error) {
+	if a.err != nil {
 		return nil, a.err
+	}
+	if a.buf.large != nil {
+		if call.Large {
+			return &mcp.Reply{Spill: mcp.NewSpill(a.buf.large.file, a.buf.large.outline), Free: a.buf.free}, nil
+		}
+		var err error
+		if a.msg, err = a.buf.takeIn(most); err != nil {
+			a.buf.free()
+			return nil, unread(server, "sent an answer that cannot be read", err)
+		}
+	}
+	switch {
 	case a.msg.Error == nil:
 		return &mcp.Reply{Result: a.msg.Result, Facts: a.msg.Facts, Room: true, Free: a.buf.free}, nil
 	}

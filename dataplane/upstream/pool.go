@@ -18,6 +18,8 @@ type Pool struct {
 	cfg Config
 	// mem is shared by all connections.
 	mem memory
+	// spills take what is too large for mem.
+	spills *spills
 	// http does what direct does not: https, event streams that are asked for, proxies.
 	http   *http.Transport
 	direct *h1.Client
@@ -41,6 +43,7 @@ func New(c Config) *Pool {
 		cfg: c, http: newTransport(c.MaxAnswerHeaders), direct: h1.New(h1.Config{MaxHeadBytes: c.MaxAnswerHeaders}),
 		uses: make(map[string]int), stop: make(chan struct{}),
 	}
+	p.spills = newSpills(&p.cfg)
 	p.byKey.Store(&map[string]*Upstream{})
 	p.tasks.Go(p.sweep)
 	return p

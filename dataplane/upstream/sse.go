@@ -21,7 +21,7 @@ type sseConn struct {
 // dialSSE opens the stream and waits for the place to post to.
 func dialSSE(ctx context.Context, e *endpoint) (*sseConn, error) {
 	c := &sseConn{endpoint: e}
-	c.inbox = inbox{name: e.name, mem: e.mem, log: e.log, hooks: e.hooks, offers: e.offers, respond: func(buf *buffer) {
+	c.inbox = inbox{name: e.name, mem: e.mem, most: e.cfg.MaxMemoryBytes, log: e.log, hooks: e.hooks, offers: e.offers, respond: func(buf *buffer) {
 		e.postBeside(append([]byte(nil), buf.b...))
 		buf.free()
 	}}
@@ -70,6 +70,7 @@ func (c *sseConn) stream(named chan<- error) error {
 		return &statusError{resp.StatusCode}
 	}
 	in := newEventReader(resp.Body, c.mem, c.cfg.MaxMessageBytes)
+	in.spills = c.spills
 	defer in.close()
 	for {
 		ev, err := in.next()
@@ -126,7 +127,7 @@ func (c *sseConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) 
 	}
 	select {
 	case a := <-wait:
-		return a.reply(c.name)
+		return a.reply(c.name, call, c.cfg.MaxMemoryBytes)
 	case <-ctx.Done():
 		c.inbox.waiters.drop(id, wait)
 		if cancellable(call.Method) {

@@ -26,13 +26,15 @@ const (
 // One goroutine writes, so that a child that does not read holds up no caller beyond its deadline; one reads and hands
 // each answer to the call that waits for it.
 type stdioConn struct {
-	name  string
-	cfg   *Config
-	mem   *memory
-	log   *slog.Logger
-	hooks hooks
-	asks  bool // the server may ask the agent
-	proc  *process
+	name string
+	cfg  *Config
+	mem  *memory
+	// spills take answers that are large.
+	spills *spills
+	log    *slog.Logger
+	hooks  hooks
+	asks   bool // the server may ask the agent
+	proc   *process
 
 	// said is how requests are written; the handshake replaces it while its probe may still be under way.
 	said  atomic.Pointer[hello]
@@ -54,11 +56,11 @@ func dialStdio(d *dialer, p program) (*stdioConn, error) {
 		return nil, err
 	}
 	c := &stdioConn{
-		name: d.name, cfg: d.cfg, mem: d.mem, log: d.log, hooks: d.hooks, asks: d.client != nil, proc: proc,
+		name: d.name, cfg: d.cfg, mem: d.mem, spills: d.spills, log: d.log, hooks: d.hooks, asks: d.client != nil, proc: proc,
 		out: make(chan *buffer, outgoing), gone: make(chan struct{}),
 	}
 	c.said.Store(new(hello))
-	c.inbox = inbox{name: c.name, mem: c.mem, log: c.log, hooks: c.hooks, offers: d.offers, respond: c.offer}
+	c.inbox = inbox{name: c.name, mem: c.mem, most: c.cfg.MaxMemoryBytes, log: c.log, hooks: c.hooks, offers: d.offers, respond: c.offer}
 	c.tasks.Go(c.write)
 	c.tasks.Go(c.read)
 	return c, nil
@@ -93,7 +95,7 @@ func (c *stdioConn) call(ctx context.Context, call *mcp.Call) (*mcp.Reply, error
 	}
 	select {
 	case a := <-wait:
-		return a.reply(c.name)
+		return a.reply(c.name, call, c.cfg.MaxMemoryBytes)
 	case <-ctx.Done():
 		c.inbox.waiters.drop(id, wait)
 		c.cancel(id, call.Method)
@@ -249,6 +251,7 @@ func (c *stdioConn) read() {
 	// The buffer of an answer goes to the call that waits for it, and from there with the reply to the front: the bytes of
 	// a result are copied out of the pipe once.
 	in := newLineReader(c.proc.stdout, c.mem, c.cfg.MaxMessageBytes)
+	in.spills = c.spills
 	for {
 		buf, err := in.next()
 		var long *longLineError

@@ -62,7 +62,7 @@ func newUpstream(p *Pool, s *table.Server) *Upstream {
 	u.shared = &session{up: u}
 	u.cat.up = u
 	u.dialer = &dialer{
-		name: s.Name, spec: s.Spec, cfg: &p.cfg, mem: &p.mem, http: p.http, direct: p.direct, log: u.log,
+		name: s.Name, spec: s.Spec, cfg: &p.cfg, mem: &p.mem, spills: p.spills, http: p.http, direct: p.direct, log: u.log,
 		hooks: hooks{changed: u.cat.invalidate, down: u.down}, headers: u.cat.paramHeaders, legacy: new(atomic.Bool),
 		offers: newOffers(s.Spec.GetQuestions()),
 	}
