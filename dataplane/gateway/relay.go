@@ -43,6 +43,11 @@ func (r *relay) Notify(method string, params []byte) {
 		if !r.flight.agent.May(policy.Resources, r.flight.direct.Server, uriOf(params)).Allow {
 			return
 		}
+	case notifyList(policy.Tools), notifyList(policy.Prompts), notifyList(policy.Resources):
+		// Whether the agent sees the change can be told only where it was looked before: on its stream of changes.
+		if kind, _ := kindOf(method); r.flight.agent.Narrows(kind, r.flight.direct.Server) {
+			return
+		}
 	case noteTask:
 		return // of subscriptions alone
 	case noteTaskStatus:

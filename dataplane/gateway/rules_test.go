@@ -282,3 +282,24 @@ func TestCallsAreToldNothingOfHiddenResources(t *testing.T) {
 		t.Errorf("agent heard %s, want %s", got, want)
 	}
 }
+
+// On the stream of a call nobody has looked at the list before, so whether the change can be seen cannot be told.
+func TestCallsAreToldOfListsWithoutRulesAlone(t *testing.T) {
+	w, m := ruled(t, "deny prompts: secret*")
+	m.answer = func(_ context.Context, c *mcp.Call) (*mcp.Reply, error) {
+		c.Stream.Notify("notifications/prompts/list_changed", nil)
+		c.Stream.Notify("notifications/tools/list_changed", nil)
+		return &mcp.Reply{Result: []byte(`{}`)}, nil
+	}
+	for agent, want := range map[string]string{
+		"a": "notifications/tools/list_changed ", "b": "notifications/prompts/list_changed |notifications/tools/list_changed ",
+	} {
+		l := new(listener)
+		d := request("s", agent, "tools/call", `{"name":"x"}`)
+		d.Stream = l
+		w.direct(d)
+		if got := strings.Join(l.heard, "|"); got != want {
+			t.Errorf("agent %s heard %s, want %s", agent, got, want)
+		}
+	}
+}

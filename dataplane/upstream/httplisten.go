@@ -11,6 +11,9 @@ import (
 
 // overhear deals with what a server says on the stream of a call: it is for that call's agent.
 func (c *httpConn) overhear(t *talk, msg mcp.Message) {
+	if msg.Kind == mcp.Notification && ofServer(msg.Method) { // some servers say on any stream what concerns all
+		share(c.talks.attending(), msg)
+	}
 	if t == nil {
 		c.answerOrNotice(msg)
 		return

@@ -393,6 +393,13 @@ func (s *talks) pick(msg mcp.Message, lone func() bool) []*talk {
 	return nil
 }
 
+// attending returns those who hear what belongs to no call.
+func (s *talks) attending() []*talk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.listeners)
+}
+
 // reportedLocked returns the call that a report of progress is about.
 func (s *talks) reportedLocked(params []byte) []*talk {
 	var v [1][]byte

@@ -379,3 +379,23 @@ func TestHTTPListenersHearOfChanges(t *testing.T) {
 		t.Errorf("Listen = %v, want context canceled", err)
 	}
 }
+
+func TestHTTPListenersHearWhatIsSaidOnACall(t *testing.T) {
+	w := &web{stateful: true, respond: func(rw http.ResponseWriter, _ *http.Request, q request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(rw, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n")
+		io.WriteString(rw, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n")
+		fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{}}\n\n", q.ID)
+	}}
+	u := one(t, upstream.Config{}, w.start(t))
+	var a agent
+	stop := listening(t, u, &mcp.Call{Stream: &a})
+	eventually(t, "the agent heard of the change, and of nothing else", func() bool {
+		mustCall(t, u, tool("x")) // again and again, since listening begins beside this
+		heard := a.heard()
+		return len(heard) > 0 && !slices.ContainsFunc(heard, func(s string) bool { return s != "notifications/tools/list_changed " })
+	})
+	if err := stop(); !errors.Is(err, context.Canceled) {
+		t.Errorf("Listen = %v, want context canceled", err)
+	}
+}
