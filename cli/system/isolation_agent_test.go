@@ -21,6 +21,7 @@ const (
 	kindAsk     = "ask"     // a question in the middle
 	kindHang    = "hang"    // cancelled once it has reported progress
 	kindExecute = "execute" // a plain one through execute_tool
+	kindLate    = "late"    // one through execute_tool that hangs, and runs out of time
 )
 
 // secrets finds those of all calls.
@@ -59,7 +60,7 @@ func (a *isolated) run(ctx context.Context, calls int, wrong func(format string,
 		if err := a.perform(ctx, c); err != nil {
 			wrong("agent %d (modern: %v), call %d, %s of %s: %v", a.n, a.modern, i, c.kind, c.server, err)
 		}
-		if c.kind == kindHang {
+		if c.kind == kindHang { // one that runs out of time may do so before the server has heard of it
 			cancelled++
 		}
 	}
@@ -68,8 +69,8 @@ func (a *isolated) run(ctx context.Context, calls int, wrong func(format string,
 
 // choose is which call an agent makes as its i-th. Agents are out of step with one another.
 func (a *isolated) choose(i int) *call {
-	kinds := []string{kindPlain, kindTalk, kindAsk, kindHang, kindExecute}
-	c := &call{id: i, kind: kinds[(a.n+i)%5], server: isolationServers[(a.n*2+i/5)%3], secret: fmt.Sprintf("@a%d.c%d@", a.n, i)}
+	kinds := []string{kindPlain, kindTalk, kindAsk, kindHang, kindExecute, kindLate}
+	c := &call{id: i, kind: kinds[(a.n+i)%6], server: isolationServers[(a.n*2+i/6)%3], secret: fmt.Sprintf("@a%d.c%d@", a.n, i)}
 	if c.kind == kindAsk && a.modern && c.server != "modern" {
 		c.kind = kindTalk // a legacy server's questions do not reach agents of the modern era
 	}
@@ -161,12 +162,7 @@ func (a *isolated) send(ctx context.Context, server string, message object, stat
 func (a *isolated) perform(ctx context.Context, c *call) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	path, args := "/mcp/"+c.server, object{"kind": c.kind, "secret": c.secret}
-	params := object{"name": "work", "arguments": args, "_meta": a.meta()}
-	if c.kind == kindExecute {
-		path = "/mcp"
-		params["name"], params["arguments"] = "execute_tool", object{"agent_id": a.name, "server": c.server, "tool": "work", "args": args}
-	}
+	path, params := a.params(c)
 	answer, err := a.exchange(ctx, cancel, c, path, params)
 	if err == nil && answer.ResultType == "input_required" {
 		c.done = false
@@ -178,6 +174,20 @@ func (a *isolated) perform(ctx context.Context, c *call) error {
 		return err
 	}
 	return c.check(answer, a.mayMissLogs(c))
+}
+
+// params are those of a call, and where it goes to.
+func (a *isolated) params(c *call) (path string, params object) {
+	args := object{"kind": c.kind, "secret": c.secret}
+	execute := object{"agent_id": a.name, "server": c.server, "tool": "work", "args": args}
+	switch c.kind {
+	case kindLate:
+		args["kind"], execute["timeout_ms"] = kindHang, 100
+		fallthrough
+	case kindExecute:
+		return "/mcp", object{"name": "execute_tool", "arguments": execute, "_meta": a.meta()}
+	}
+	return "/mcp/" + c.server, object{"name": "work", "arguments": args, "_meta": a.meta()}
 }
 
 // meta asks for progress under the same token as every other call, and in the modern era says who asks.
@@ -306,6 +316,11 @@ func (c *call) check(r answered, mayMissLogs bool) error {
 	case kindHang:
 		if c.done || c.progress < 1 {
 			return fmt.Errorf("cancelled after progress %v, answered: %v", c.progress, c.done)
+		}
+		return nil
+	case kindLate:
+		if !r.IsError || len(r.Content) != 1 || !strings.Contains(r.Content[0].Text, `"TIMEOUT"`) {
+			return fmt.Errorf("answered %+v, want TIMEOUT", r)
 		}
 		return nil
 	case kindTalk:

@@ -249,12 +249,12 @@ func (s *lineServer) question(id string, params any) elicited {
 	return <-answer
 }
 
-// marks counts the marks of a kind.
-func marks(t *testing.T, dir, kind string) int {
+// marks are those of a kind.
+func marks(t *testing.T, dir, kind string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, kind+"-*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(found)
+	return found
 }

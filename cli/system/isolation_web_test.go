@@ -18,7 +18,7 @@ type webServer struct {
 	sessions atomic.Int64
 
 	mu    sync.Mutex               // guards below
-	calls map[string]chan struct{} // :: session and id → closed when it is cancelled
+	calls map[string]chan struct{} // :: session and id → closed when it is cancelled, maybe before it came
 	asked map[string]chan elicited // :: session and id of our question → its answer
 }
 
@@ -79,11 +79,7 @@ func (s *webServer) serveLegacy(w http.ResponseWriter, session string, m wire) {
 	case m.ID == nil:
 		w.WriteHeader(http.StatusAccepted)
 	case m.Method == "tools/call":
-		cancelled := make(chan struct{})
-		s.mu.Lock()
-		s.calls[session+string(m.ID)] = cancelled
-		s.mu.Unlock()
-		s.call(w, m, &worker{cancelled: cancelled, ask: s.asker(w, session, m.ID)})
+		s.call(w, m, &worker{cancelled: s.cancellation(session + string(m.ID)), ask: s.asker(w, session, m.ID)})
 	default:
 		if m.Method == "initialize" {
 			w.Header().Set("Mcp-Session-Id", fmt.Sprintf("s%d-", s.sessions.Add(1)))
@@ -92,12 +88,22 @@ func (s *webServer) serveLegacy(w http.ResponseWriter, session string, m wire) {
 	}
 }
 
-func (s *webServer) cancel(call string) {
+// cancellation is what is closed when a call is cancelled.
+func (s *webServer) cancellation(call string) chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.calls[call]; c != nil {
+	if s.calls[call] == nil {
+		s.calls[call] = make(chan struct{})
+	}
+	return s.calls[call]
+}
+
+func (s *webServer) cancel(call string) {
+	c := s.cancellation(call)
+	select {
+	case <-c: // cancelled twice
+	default:
 		close(c)
-		delete(s.calls, call)
 	}
 }
 

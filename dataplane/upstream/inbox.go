@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
@@ -147,7 +148,12 @@ type waiters struct {
 	// agent and session are those of all agents' calls so far, unless mixed: more than one has called.
 	agent, session string
 	mixed          bool
+	// quiet is until when a call that was given up may still be talked of.
+	quiet time.Time
 }
+
+// afterGivingUp is how long a server may go on talking of a call that it was told to cancel.
+const afterGivingUp = 10 * time.Second
 
 // add registers a call and names it; c, with room for one answer, gets exactly one unless drop comes first.
 func (w *waiters) add(c chan answer, call *mcp.Call) (id int64, err error) {
@@ -170,12 +176,12 @@ func (w *waiters) add(c chan answer, call *mcp.Call) (id int64, err error) {
 	return w.next, nil
 }
 
-// lone says whether there is exactly one call under way, and none was ever another agent's or of another session: a server
-// may go on talking of a call that was cancelled, or that it has answered.
+// lone says whether there is exactly one call under way, none was given up a moment ago, and none was ever another agent's
+// or of another session: a server may go on talking of a call that was cancelled, or that it has answered.
 func (w *waiters) lone() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.byID) == 1 && !w.mixed
+	return len(w.byID) == 1 && !w.mixed && time.Now().After(w.quiet)
 }
 
 // take removes a call; nil says that there is none of that id.
@@ -189,6 +195,9 @@ func (w *waiters) take(id int64) chan answer {
 
 // drop gives a call up; an answer that came meanwhile is thrown away. The caller may use c again afterwards.
 func (w *waiters) drop(id int64, c chan answer) {
+	w.mu.Lock()
+	w.quiet = time.Now().Add(afterGivingUp)
+	w.mu.Unlock()
 	if w.take(id) != nil {
 		return
 	}

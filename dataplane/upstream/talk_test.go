@@ -89,6 +89,34 @@ func TestWhatNamesNoCallStaysWithTheOnlyCaller(t *testing.T) {
 	}
 }
 
+// TestWhatFollowsACancellationIsNotTheNextCalls: a server may go on talking of a call after it was told to cancel it.
+func TestWhatFollowsACancellationIsNotTheNextCalls(t *testing.T) {
+	u := one(t, upstream.Config{}, child("legacy"))
+	ctx, cancel := context.WithCancel(soon(t))
+	hanging := make(chan struct{})
+	go func() {
+		defer close(hanging)
+		_, err := u.Call(ctx, tool("hang"))
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Call = %v, want it to be cancelled", err)
+		}
+	}()
+	eventually(t, "the call hangs", func() bool { return mustCall(t, u, tool("hanging")) == "1" })
+	cancel()
+	<-hanging
+	var a agent
+	reply, err := u.Call(soon(t), telling("token", &a))
+	reply.Close()
+	if err != nil {
+		t.Fatalf("Call = %v", err)
+	}
+	for _, text := range a.heard() {
+		if strings.HasPrefix(text, "notifications/message") {
+			t.Errorf("heard %s, which may be of the call before", text)
+		}
+	}
+}
+
 func TestProgressReachesTheCallItIsAboutInOrder(t *testing.T) {
 	u := one(t, upstream.Config{}, child("legacy"))
 	agents := make([]agent, 4)
