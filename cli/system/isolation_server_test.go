@@ -249,8 +249,13 @@ func (s *lineServer) question(id string, params any) elicited {
 	return <-answer
 }
 
-// marks are those of a kind.
-func marks(t *testing.T, dir, kind string) []string {
+// marks counts the marks of a kind.
+func marks(t *testing.T, dir, kind string) int {
+	t.Helper()
+	return len(markNames(t, dir, kind))
+}
+
+func markNames(t *testing.T, dir, kind string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, kind+"-*"))
 	if err != nil {

@@ -40,7 +40,7 @@ type Pool struct {
 func New(c Config) *Pool {
 	c = c.withDefaults()
 	p := &Pool{
-		cfg: c, http: newTransport(c.MaxAnswerHeaders), direct: h1.New(h1.Config{MaxHeadBytes: c.MaxAnswerHeaders}),
+		cfg: c, http: newTransport(c.MaxAnswerHeaders), direct: h1.New(h1.Config{MaxHeadBytes: c.MaxAnswerHeaders, IdleTimeout: keepIdle}),
 		uses: make(map[string]int), stop: make(chan struct{}),
 	}
 	p.spills = newSpills(&p.cfg)
@@ -48,6 +48,10 @@ func New(c Config) *Pool {
 	p.tasks.Go(p.sweep)
 	return p
 }
+
+// keepIdle is how long a connection that no call uses is kept. Many servers keep theirs for less, and until ours ends, one that
+// its server has closed holds a descriptor.
+const keepIdle = 30 * time.Second
 
 // newTransport is net/http's for many calls to few hosts. Compression stays off: results pass through as they are,
 // and nothing small can become large here.
@@ -60,7 +64,7 @@ func newTransport(maxHeaders int) *http.Transport {
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxIdleConns:           1024,
 		MaxIdleConnsPerHost:    256,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        keepIdle,
 		DisableCompression:     true,
 	}
 }
