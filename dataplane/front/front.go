@@ -148,6 +148,7 @@ type Handler struct {
 	peers    peers
 	streams  streams
 	memory   exchanges
+	jsonType []string // the Content-Type of answers, which all share and nobody changes
 
 	drain   sync.Once
 	drained chan struct{} // closed by Drain
@@ -165,6 +166,7 @@ func New(conf Config) *Handler {
 		peers:    peers{client: newPeerClient()},
 		streams:  streams{every: conf.pingEvery()},
 		drained:  make(chan struct{}),
+		jsonType: []string{"application/json"},
 	}
 	h.lists = renderLists(conf.Gateway.ToolsList(), conf.version())
 	return h

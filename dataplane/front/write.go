@@ -12,13 +12,18 @@ import (
 // written as it lies, where a second write costs less than the copy.
 const inline = 16 << 10
 
+// counted bounds a body, in bytes, whose length the HTTP server finds out itself, since it holds all of it back until the end.
+const counted = 2 << 10
+
 // writeReply answers a request with a result, whose bytes it does not look at. The length is told beforehand, so that the
 // server sends the body in one piece instead of chunks.
 func (h *Handler) writeReply(w http.ResponseWriter, x *exchange, result []byte) {
 	x.out = mcp.AppendResponseHead(x.out[:0], x.msg.ID)
 	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(x.out)+len(result)+len(mcp.ResponseTail)))
+	header["Content-Type"] = h.jsonType
+	if n := len(x.out) + len(result) + len(mcp.ResponseTail); n > counted {
+		header.Set("Content-Length", strconv.Itoa(n))
+	}
 	if len(result) <= inline {
 		x.out = append(append(x.out, result...), mcp.ResponseTail...)
 		h.write(w, x.out)

@@ -28,6 +28,9 @@ const (
 // errEarly says that a stream ended before the answer came.
 const errEarly = conduct("ended its stream before the answer")
 
+// errNotJSON says that an answer is of another media type.
+var errNotJSON = errors.New("its content is not application/json")
+
 // errWrongID says that a response has the id of another request: taking it would give one agent another's answer.
 var errWrongID = errors.New("it has the id of another request")
 
@@ -148,19 +151,22 @@ func has(headers map[string]string, name string) bool {
 
 // isType says whether an answer's content is of a media type, given in lower case.
 func isType(resp *http.Response, want string) bool {
-	// Almost all servers write it in one of two ways, so parsing is left for the others.
 	have := resp.Header.Get("Content-Type")
-	if strings.HasPrefix(have, want) && (len(have) == len(want) || have[len(want)] == ';') {
+	name, parameters, _ := strings.Cut(have, ";")
+	if !strings.EqualFold(strings.Trim(name, " \t"), want) {
+		return false
+	}
+	if parameters == "" {
 		return true
 	}
-	have, _, err := mime.ParseMediaType(have)
-	return err == nil && have == want
+	_, _, err := mime.ParseMediaType(have)
+	return err == nil
 }
 
 // body deals with an answer that is no stream; the buffer is its content.
 func (c *httpConn) body(x *exchange, resp *http.Response, buf *buffer) (*mcp.Reply, error) {
 	var msg mcp.Message
-	err := errors.New("its content is not application/json")
+	err := errNotJSON
 	if isType(resp, "application/json") {
 		msg, err = buf.scan(c.cfg.MaxMemoryBytes)
 	}

@@ -2,6 +2,7 @@ package h1_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -132,6 +133,28 @@ func TestAnswersThatEndEarlyAreErrors(t *testing.T) {
 		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s: Post = %v, want the end of the connection", name, err)
 		}
+	}
+}
+
+// An answer's head may be that of the answer before, or all but.
+func TestHeadsThatDifferAreNotMixedUp(t *testing.T) {
+	s := listen(t, func(c *peer) {
+		fmt.Fprintf(c, "HTTP/1.1 20%d OK\r\nX: %s\r\nContent-Length: %d\r\n\r\n%s", len(c.body), c.body, len(c.body), c.body)
+	})
+	h := client(t, s, h1.Config{})
+	for _, body := range []string{"a", "a", "b", "bb", "bb", "a"} {
+		resp, err := h.Post(soon(t), request(t, s, body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || string(text) != body || resp.Header.Get("X") != body || resp.StatusCode != 200+len(body) {
+			t.Errorf("Post(%s) = %d %q, X: %q, %v", body, resp.StatusCode, text, resp.Header.Get("X"), err)
+		}
+		resp.Body.Close()
+	}
+	if conns, _ := s.count(); conns != 1 {
+		t.Errorf("%d connections, want 1", conns)
 	}
 }
 

@@ -85,7 +85,7 @@ func (c *Client) Close() {
 }
 
 // Post sends a request and returns the head of its answer; the body is read by the caller, who closes it. Both are ended by
-// ctx, whose error is then returned as it is.
+// ctx, whose error is then returned as it is. The answer's header MUST NOT be changed: other answers may share it.
 func (h *Host) Post(ctx context.Context, r *Request) (*http.Response, error) {
 	for ctx.Err() == nil {
 		c, err := h.take(ctx)

@@ -12,6 +12,9 @@ import (
 // bufferBytes is what a connection reads at a time where the reader has no memory of its own to read into.
 const bufferBytes = 4 << 10
 
+// keptHead is the largest head that is remembered.
+const keptHead = 1 << 10
+
 // conn is one TCP connection. One exchange has it at a time.
 type conn struct {
 	net net.Conn
@@ -25,6 +28,10 @@ type conn struct {
 	// What was read and not used: buf[r:w].
 	buf  []byte
 	r, w int
+
+	// The head of the answer before, as it came and as it was understood.
+	lastText string
+	last     head
 
 	// Of the conversation under way; see converse.
 	out   []byte
@@ -111,23 +118,41 @@ func (c *conn) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// headText reads up to the empty line that ends a head, and returns it as text.
-func (c *conn) headText(limit int) (string, error) {
+// head reads the head of an answer. Servers mostly say the same again, with the same date within a second: then the head of
+// the answer before stands for this one as well.
+func (c *conn) head(limit int) (head, error) {
+	b, err := c.headText(limit)
+	if err != nil {
+		return head{}, err
+	}
+	if string(b) == c.lastText { // compared without a copy
+		return c.last, nil
+	}
+	text := string(b)
+	h, err := parseHead(text)
+	if err == nil && len(text) <= keptHead {
+		c.lastText, c.last = text, h
+	}
+	return h, err
+}
+
+// headText reads up to the empty line that ends a head, and returns it; it is valid until the next read.
+func (c *conn) headText(limit int) ([]byte, error) {
 	for from := 0; ; {
 		have := c.buf[c.r:c.w]
 		if end := headEnd(have, from); end >= 0 && end <= limit {
 			c.r += end
-			return string(have[:end]), nil
+			return have[:end], nil
 		}
 		if len(have) >= limit {
-			return "", fault("a head of more than %d bytes", limit)
+			return nil, fault("a head of more than %d bytes", limit)
 		}
 		from = max(0, len(have)-2)
 		if err := c.fill(); err != nil {
 			if errors.Is(err, io.EOF) && len(have) > 0 {
 				err = io.ErrUnexpectedEOF
 			}
-			return "", err
+			return nil, err
 		}
 	}
 }

@@ -91,11 +91,7 @@ func (e *exchange) writeBeside(parts net.Buffers) (untouched bool, err error) {
 // readHead reads the head of the answer, behind those that only announce it (RFC 9110 §15.2).
 func (e *exchange) readHead() error {
 	for range maxInterim + 1 {
-		text, err := e.conn.headText(e.host.conf.MaxHeadBytes)
-		if err != nil {
-			return err
-		}
-		h, err := parseHead(text)
+		h, err := e.conn.head(e.host.conf.MaxHeadBytes)
 		switch {
 		case err != nil:
 			return err
