@@ -79,7 +79,7 @@ func webCrimes(elsewhere string) map[string]crime {
 		"endless event":      {"UPSTREAM_ERROR", "too big", without(-1, asEvents, "data: ", strings.Repeat("x", 1<<16))},
 		"endless line":       {"UPSTREAM_ERROR", "too big", without(-1, asEvents, "", "data: "+strings.Repeat("x", 1<<16)+"\n")},
 		"endless events":     {"UPSTREAM_ERROR", "without end", without(-1, asEvents, "", remark)},
-		"endless comments":   {"TIMEOUT", "in time", without(-1, asEvents, "", ": "+strings.Repeat("c", 1<<16)+"\n")},
+		"endless comments":   {"UPSTREAM_ERROR", "too big", without(-1, asEvents, "", ": "+strings.Repeat("c", 1<<16)+"\n")},
 		"many events":        {"", "well", without(1500, asEvents, "", remark)},
 		"huge progress":      {"", "well", without(3, asEvents, "", strings.Replace(remark, "progress\":1}", "message\":\""+strings.Repeat("x", 3<<20)+"\"}", 1))},
 		"events end":         {"SERVER_UNAVAILABLE", "before the answer", says(asEvents, remark)},

@@ -23,6 +23,8 @@ type eventReader struct {
 	in    *bufio.Reader
 	mem   *memory
 	limit int
+	// beside counts the bytes that are no data since the last event.
+	beside int
 	// spills take events that are large; nil keeps all in memory.
 	spills *spills
 	// lastID is the id of the newest event, with which a stream can be taken up again.
@@ -30,7 +32,8 @@ type eventReader struct {
 	retry  time.Duration // what the server asks to wait before the stream is opened again; 0 where it did not
 }
 
-// newEventReader reads from in, which it does not close; limit bounds the data of one event, in bytes.
+// newEventReader reads from in, which it does not close; limit bounds the data of one event, in bytes, and
+// what there is beside data before it.
 func newEventReader(in io.Reader, mem *memory, limit int) *eventReader {
 	return &eventReader{in: mem.takeReader(in), mem: mem, limit: limit}
 }
@@ -46,30 +49,36 @@ func (r *eventReader) next() (event, error) {
 	begun := false // data may be there and be empty
 	for {
 		line, more, err := r.line()
-		switch {
-		case err != nil && ev.data.length() > 0 && errors.Is(err, io.EOF):
+		switch whole := ev.data.length() > 0; {
+		case whole && (err == nil && len(line) == 0 || errors.Is(err, io.EOF)):
+			r.beside = 0
 			return ev, nil
-		case err != nil:
-			ev.data.free()
-			return event{}, err
-		case len(line) == 0 && ev.data.length() > 0:
-			return ev, nil
-		case len(line) == 0:
-			ev.name, begun = "", false
-			continue
-		}
-		data := isData(line)
-		if data || !more { // another field as long as that is thrown away
-			begun, err = r.field(&ev, line, begun)
-		}
-		if err == nil && more {
-			err = r.rest(&ev, data)
+		case err == nil:
+			begun, err = r.take(&ev, line, more, begun)
 		}
 		if err != nil {
 			ev.data.free()
 			return event{}, err
 		}
 	}
+}
+
+// take takes a line into the event, of which there may be more than was read. It returns whether the event has data.
+func (r *eventReader) take(ev *event, line []byte, more, begun bool) (_ bool, err error) {
+	data := isData(line)
+	if !data && r.skip(len(line)+1) {
+		return begun, fmt.Errorf("reading event: %w", tooBig(r.limit))
+	}
+	switch {
+	case len(line) == 0:
+		ev.name, begun = "", false
+	case data || !more: // another field as long as that is thrown away
+		begun, err = r.field(ev, line, begun)
+	}
+	if err == nil && more {
+		err = r.rest(ev, data)
+	}
+	return begun, err
 }
 
 // line reads a line, or as much of it as fits; more says that the rest is still to be read.
@@ -119,6 +128,12 @@ func (r *eventReader) field(ev *event, line []byte, begun bool) (bool, error) {
 	return begun, nil
 }
 
+// skip counts what is no data, and says whether that was too much: comments without end cost the time of a whole call.
+func (r *eventReader) skip(n int) (tooMuch bool) {
+	r.beside += n
+	return r.beside > r.limit
+}
+
 // isData says whether a line holds data, the only field whose value may be longer than one read.
 func isData(line []byte) bool {
 	name, _, _ := bytes.Cut(line, []byte(":"))
@@ -136,9 +151,12 @@ func (r *eventReader) rest(ev *event, data bool) error {
 			part = trimEnd(part)
 		}
 		if data {
-			if err := r.add(ev, part); err != nil {
-				return err
-			}
+			err = r.add(ev, part)
+		} else if err = nil; r.skip(len(part)) {
+			err = fmt.Errorf("reading event: %w", tooBig(r.limit))
+		}
+		if err != nil {
+			return err
 		}
 		if !more {
 			return nil // an end of the stream shows with the next line

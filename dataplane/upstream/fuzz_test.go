@@ -57,17 +57,28 @@ func (p *pieces) Read(to []byte) (int, error) {
 // it all.
 func plainEvents(stream string, limit int) (events []upstream.Event, lastID string, over bool) {
 	var name, data string
-	begun := false
+	begun, beside := false, 0
 	flush := func() {
 		if data != "" {
+			beside = 0
 			events = append(events, upstream.Event{Name: name, Data: data})
 		}
 		name, data, begun = "", "", false
 	}
-	for line := range strings.SplitSeq(stream, "\n") {
+	for line := range strings.Lines(stream) {
+		line = strings.TrimSuffix(line, "\n")
 		long := len(line) >= upstream.ReadBytes
-		if line = strings.TrimSuffix(line, "\r"); line == "" {
+		line = strings.TrimSuffix(line, "\r")
+		empty := line == "" && data == ""
+		if line == "" {
 			flush()
+		}
+		if field, _, _ := strings.Cut(line, ":"); empty || line != "" && field != "data" {
+			if beside += len(line) + 1; beside > limit {
+				return events, lastID, true
+			}
+		}
+		if line == "" {
 			continue
 		}
 		field, value, _ := strings.Cut(line, ":")
