@@ -203,6 +203,10 @@ func (s *scripted) call(r request) {
 		Arguments map[string]string `json:"arguments"`
 	}
 	json.Unmarshal(r.Params, &p)
+	if s.kind == "sized" {
+		s.sayf("%s", sizedAnswer(r))
+		return
+	}
 	if result, ok := odd[p.Name]; ok {
 		s.resultf(r.ID, "%s", result)
 		return
