@@ -264,6 +264,10 @@ func (f *flight) adapt(reply *mcp.Reply) error {
 		defer reply.Close()
 		return f.filter(p, reply.Result)
 	}
+	if reply.Spill != nil && f.call.Era == mcp.Legacy && isLargeQuestion(reply.Spill) {
+		reply.Close()
+		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q asked more at once than can be put to an agent", f.direct.Server))
+	}
 	if err := f.hold(reply); err != nil {
 		return err
 	}

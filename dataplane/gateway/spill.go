@@ -13,6 +13,12 @@ func isObject(r *mcp.Reply) bool {
 	return len(r.Result) > 0 && r.Result[0] == '{'
 }
 
+// isLargeQuestion says whether a large result asks for input, which must be in memory to be put to an agent.
+func isLargeQuestion(s *mcp.Spill) bool {
+	kind, err := s.Member("resultType")
+	return err == nil && string(kind) == inputRequired
+}
+
 // passSpill is pass for a result that is too large for memory. What is appended costs no copy here.
 func (f *flight) passSpill(s *mcp.Spill) {
 	f.reply.Spill = s
