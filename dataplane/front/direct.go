@@ -34,14 +34,14 @@ func (h *Handler) direct(ctx context.Context, w http.ResponseWriter, r *http.Req
 		defer done()
 	}
 	reply, err := h.serveDirect(ctx, x, e)
-	if parked, ok := errors.AsType[*gateway.Elsewhere](err); ok {
+	if parked, ok := errors.AsType[*gateway.ElsewhereError](err); ok {
 		if h.forward(w, r, x, parked.Address) {
 			return
 		}
 		x.direct.Lost = true
 		reply, err = h.serveDirect(ctx, x, e)
 	}
-	defer reply.Close() //nolint:staticcheck // a nil reply may be closed
+	defer reply.Close()
 	if err == nil && reply.Error == nil && x.era == mcp.Legacy {
 		h.remember(x)
 	}

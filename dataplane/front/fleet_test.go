@@ -40,7 +40,7 @@ func (m *member) Direct(ctx context.Context, d *gateway.Direct) (*mcp.Reply, err
 			return nil, err
 		}
 		if p.At != m.server.Listener.Addr().String() && !d.Lost {
-			return nil, &gateway.Elsewhere{Address: p.At}
+			return nil, &gateway.ElsewhereError{Address: p.At}
 		}
 		return &mcp.Reply{Result: fmt.Appendf(nil, `{"who":%q,"lost":%t}`, m.name, d.Lost)}, nil
 	}

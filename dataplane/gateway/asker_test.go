@@ -81,7 +81,7 @@ func (a *asker) note(what string) {
 	}
 }
 
-func (a *asker) say(format string, args ...any) {
+func (a *asker) sayf(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	fmt.Printf(`{"jsonrpc":"2.0",`+format+"}\n", args...)
@@ -94,7 +94,7 @@ func (a *asker) ask(method, params string) string {
 	id, c := fmt.Sprintf(`"ask-%d"`, a.last), make(chan string, 1)
 	a.answers[id] = c
 	a.mu.Unlock()
-	a.say(`"id":%s,"method":%q,"params":%s`, id, method, params)
+	a.sayf(`"id":%s,"method":%q,"params":%s`, id, method, params)
 	answer := <-c
 	a.note("answer " + answer)
 	return answer
@@ -111,7 +111,7 @@ func (a *asker) answer(m asked) {
 		a.mu.Lock()
 		a.capabilities = string(m.Params.Capabilities)
 		a.mu.Unlock()
-		a.say(`"id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"prompts":{}},"serverInfo":{"name":"asker","version":"1"}}`, m.ID)
+		a.sayf(`"id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"prompts":{}},"serverInfo":{"name":"asker","version":"1"}}`, m.ID)
 	case "tools/list": // one tool for each capability of the client's
 		a.mu.Lock()
 		tools := ""
@@ -121,14 +121,14 @@ func (a *asker) answer(m asked) {
 			}
 		}
 		a.mu.Unlock()
-		a.say(`"id":%s,"result":{"tools":[{"name":"plain","inputSchema":{"type":"object"}}%s]}`, m.ID, tools)
+		a.sayf(`"id":%s,"result":{"tools":[{"name":"plain","inputSchema":{"type":"object"}}%s]}`, m.ID, tools)
 	case "tools/call":
 		a.note("call " + m.Params.Name)
 		a.call(m)
 	case "prompts/get":
-		a.say(`"id":%s,"result":{"messages":[],"heard":%s}`, m.ID, a.elicit("for the prompt"))
+		a.sayf(`"id":%s,"result":{"messages":[],"heard":%s}`, m.ID, a.elicit("for the prompt"))
 	default:
-		a.say(`"id":%s,"error":{"code":-32601,"message":"no such method"}`, m.ID)
+		a.sayf(`"id":%s,"error":{"code":-32601,"message":"no such method"}`, m.ID)
 	}
 }
 
@@ -163,7 +163,7 @@ func (a *asker) call(m asked) {
 		asking.Wait()
 	case "visit":
 		if b, _ := os.ReadFile(a.journal); strings.Count(string(b), "call visit") == 1 {
-			a.say(`"id":%s,"error":{"code":-32042,"message":"go there first","data":{"elicitations":[{"mode":"url","elicitationId":"e1","url":"https://example.com/","message":"sign in"}]}}`, m.ID)
+			a.sayf(`"id":%s,"error":{"code":-32042,"message":"go there first","data":{"elicitations":[{"mode":"url","elicitationId":"e1","url":"https://example.com/","message":"sign in"}]}}`, m.ID)
 			return
 		}
 	case "capabilities":
@@ -173,7 +173,7 @@ func (a *asker) call(m asked) {
 	case "pid":
 		heard = append(heard, fmt.Sprint(os.Getpid()))
 	}
-	a.say(`"id":%s,"result":{"content":[],"heard":[%s]}`, m.ID, strings.Join(heard, ","))
+	a.sayf(`"id":%s,"result":{"content":[],"heard":[%s]}`, m.ID, strings.Join(heard, ","))
 }
 
 // asking defines such a server with questions, and returns its journal.

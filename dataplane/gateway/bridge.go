@@ -111,20 +111,20 @@ func (x *crossing) carries(ctx context.Context) (func(context.Context) (*mcp.Rep
 
 // ours returns what continues the request to which the agent's requestState belongs; nil where it is none of these.
 func (x *crossing) ours() func(context.Context) (*mcp.Reply, error) {
-	if v, ok := x.opens(seal.KindCall); ok {
+	if v, ok := x.openOwn(seal.KindCall); ok {
 		return func(ctx context.Context) (*mcp.Reply, error) { return x.unpark(ctx, v) }
 	}
-	if v, ok := x.opens(seal.KindReplay); ok {
+	if v, ok := x.openOwn(seal.KindReplay); ok {
 		return func(ctx context.Context) (*mcp.Reply, error) { return x.again(ctx, v.Payload) }
 	}
-	if v, ok := x.opens(seal.KindVisit); ok {
+	if v, ok := x.openOwn(seal.KindVisit); ok {
 		return func(ctx context.Context) (*mcp.Reply, error) { return x.visited(ctx, v.Payload) }
 	}
 	return nil
 }
 
-// opens opens the agent's requestState as one of a kind that was made for this very request.
-func (x *crossing) opens(kind seal.Kind) (seal.Value, bool) {
+// openOwn opens the agent's requestState as one of a kind that was made for this very request.
+func (x *crossing) openOwn(kind seal.Kind) (seal.Value, bool) {
 	text, ok := mcp.Unquote(x.state)
 	if !ok {
 		return seal.Value{}, false

@@ -65,7 +65,7 @@ type Direct struct {
 	Header map[string][]string
 	// Client is what the agent declared of itself. It MUST NOT share memory with the request.
 	Client *mcp.Client
-	// Lost says that the proxy that Elsewhere named cannot be reached, so that the agent is told here.
+	// Lost says that the proxy that ElsewhereError named cannot be reached, so that the agent is told here.
 	Lost bool
 
 	// What is found out while it is performed.
@@ -118,7 +118,7 @@ func (f *flight) passThrough(ctx context.Context) error {
 		f.answer(f.goodbye())
 		return nil
 	}
-	if elsewhere, ok := errors.AsType[*Elsewhere](err); ok {
+	if elsewhere, ok := errors.AsType[*ElsewhereError](err); ok {
 		return elsewhere
 	}
 	if answer, ok := errors.AsType[*mcp.Error](err); ok && !errors.Is(err, mcp.ErrUnavailable) { // of a subscription, or ours

@@ -115,7 +115,7 @@ func (f *flight) upstream(name string) (Upstream, *table.Server, error) {
 
 // end makes a reply of what the tool left behind, records the call, and counts it.
 func (f *flight) end(err error) (*mcp.Reply, error) {
-	if elsewhere, ok := errors.AsType[*Elsewhere](err); ok { // the other proxy decides, and keeps the record
+	if elsewhere, ok := errors.AsType[*ElsewhereError](err); ok { // the other proxy decides, and keeps the record
 		f.close()
 		return nil, elsewhere
 	}

@@ -84,11 +84,11 @@ func (l *lot) begin(p *parked, run, done func()) bool {
 // errClosed says that no call waits any more.
 var errClosed = errors.New("the proxy is going down")
 
-// noRoom says which bound it is.
-type noRoom limit.Name
+// fullError says which bound it is.
+type fullError limit.Name
 
 // Error words it.
-func (r noRoom) Error() string { return "too many calls wait for answers: the limit " + string(r) }
+func (r fullError) Error() string { return "too many calls wait for answers: the limit " + string(r) }
 
 // park has a call wait for its agent, and returns what names it until then.
 func (l *lot) park(p *parked) (name string, err error) {
@@ -98,9 +98,9 @@ func (l *lot) park(p *parked) (name string, err error) {
 	case l.closed:
 		return "", errClosed
 	case l.waiting[p.principal] >= l.mostEach:
-		return "", noRoom(limit.Parked)
+		return "", fullError(limit.Parked)
 	case l.total >= l.most:
-		return "", noRoom(limit.ParkedCalls)
+		return "", fullError(limit.ParkedCalls)
 	}
 	p.round++
 	p.attended = false
@@ -211,7 +211,7 @@ func newParked(x *crossing, cancel context.CancelFunc) *parked {
 
 // full is why a call that has to wait cannot, as the agent sees it.
 func (x *crossing) full(err error) error {
-	if room, ok := errors.AsType[noRoom](err); ok {
+	if room, ok := errors.AsType[fullError](err); ok {
 		x.g.config.Refused(limit.Name(room))
 		return refuse(mcp.RateLimited, fmt.Sprintf("server %q asked something, and %v", x.direct.Server, err))
 	}

@@ -8,19 +8,19 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/seal"
 )
 
-// Elsewhere is the error of Direct where the call that a request continues is parked in another proxy of the fleet. It
+// ElsewhereError is the error of Direct where the call that a request continues is parked in another proxy of the fleet. It
 // unwraps to the *mcp.Error that the agent gets where that proxy cannot be reached.
-type Elsewhere struct {
+type ElsewhereError struct {
 	// Address is the other proxy's, as Config.Address names it there.
 	Address string
 	fault   *mcp.Error
 }
 
 // Error says where the call is.
-func (e *Elsewhere) Error() string { return "the call is parked in the proxy at " + e.Address }
+func (e *ElsewhereError) Error() string { return "the call is parked in the proxy at " + e.Address }
 
 // Unwrap returns the error for the agent.
-func (e *Elsewhere) Unwrap() error {
+func (e *ElsewhereError) Unwrap() error {
 	if e.fault == nil {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (x *crossing) unpark(ctx context.Context, v seal.Value) (*mcp.Reply, error)
 		x.direct.Server)}
 	if v.Address != x.g.config.Address {
 		if !x.direct.Lost {
-			return nil, &Elsewhere{Address: v.Address, fault: gone.fault(x.flight)}
+			return nil, &ElsewhereError{Address: v.Address, fault: gone.fault(x.flight)}
 		}
 		return nil, gone
 	}

@@ -142,7 +142,7 @@ func TestParkedCallOfAnotherProxyIsThere(t *testing.T) {
 	again := retry(d, r, map[string]string{"r1": accept("x")})
 	before := len(w.journal.entries)
 	_, err := other.Direct(t.Context(), again)
-	if e, ok := errors.AsType[*gateway.Elsewhere](err); !ok || e.Address != "10.0.0.1:8080" {
+	if e, ok := errors.AsType[*gateway.ElsewhereError](err); !ok || e.Address != "10.0.0.1:8080" {
 		t.Fatalf("Direct = %v, want it elsewhere", err)
 	}
 	if len(w.journal.entries) != before {

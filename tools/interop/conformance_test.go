@@ -91,10 +91,10 @@ func conform(t *testing.T, url, requirements string) map[string]outcome {
 }
 
 // serveFixture runs the fixture over Streamable HTTP and returns its URL once it answers.
-func serveFixture(t *testing.T, fixture, stateless string) string {
+func serveFixture(t *testing.T, fixture string, flags ...string) string {
 	t.Helper()
 	addr := freeAddr(t)
-	cmd := exec.Command(fixture, "-http", addr, stateless)
+	cmd := exec.Command(fixture, append([]string{"-http", addr}, flags...)...)
 	var out lockedBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Env = os.Environ()

@@ -23,10 +23,21 @@ import (
 // object is any JSON object.
 type object = map[string]any
 
-// TestMain serves as the odd upstream where the environment asks for it, else it runs the tests.
+// TestMain serves as one of the upstreams of these tests where the environment asks for it, else it runs the tests.
 func TestMain(m *testing.M) {
 	if os.Getenv("INTEROP_ODD_SERVER") != "" {
 		serveOdd(os.Stdin, os.Stdout)
+		return
+	}
+	if os.Getenv("INTEROP_ASKER") != "" {
+		serveAsker(os.Stdin, os.Stdout)
+		return
+	}
+	if program := os.Getenv("INTEROP_LEGACY_ONLY"); program != "" {
+		if err := serveLegacyOnly(program, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	os.Exit(m.Run())
@@ -94,10 +105,22 @@ func startWith(t *testing.T, servers, rules object) string {
 	dir := t.TempDir()
 	writeJSON(t, filepath.Join(dir, ".mcp.json"), object{"mcpServers": servers})
 	writeJSON(t, filepath.Join(dir, "rules.json"), rules)
+	return startUp(t, "--mcp-config", filepath.Join(dir, ".mcp.json"), "--rules", filepath.Join(dir, "rules.json"))
+}
+
+// startManifest runs the gateway with what a manifest says.
+func startManifest(t *testing.T, file string) string {
+	t.Helper()
+	return startUp(t, "-f", file)
+}
+
+// startUp runs the gateway with a configuration and returns the URL of its MCP endpoint.
+func startUp(t *testing.T, configuration ...string) string {
+	t.Helper()
 	addr, admin := freeAddr(t), freeAddr(t)
-	cmd := exec.Command(path(t, "..", "..", "bin", "gwctl"), "up", "--mcp-config", filepath.Join(dir, ".mcp.json"),
-		"--rules", filepath.Join(dir, "rules.json"), "--auth", "none", "--data-dir", filepath.Join(dir, "data"),
-		"--listen", addr, "--control-listen", freeAddr(t), "--admin-listen", admin)
+	argv := append([]string{"up"}, configuration...)
+	cmd := exec.Command(path(t, "..", "..", "bin", "gwctl"), append(argv, "--auth", "none", "--data-dir", filepath.Join(t.TempDir(), "data"),
+		"--listen", addr, "--control-listen", freeAddr(t), "--admin-listen", admin)...)
 	var out lockedBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -20,13 +20,23 @@ func startThree(t *testing.T, servers, rules object) string {
 	dir := t.TempDir()
 	writeJSON(t, filepath.Join(dir, ".mcp.json"), object{"mcpServers": servers})
 	writeJSON(t, filepath.Join(dir, "rules.json"), rules)
+	return startFleet(t, "import", filepath.Join(dir, ".mcp.json"), "--rules", filepath.Join(dir, "rules.json"), "--apply")
+}
+
+// startThreeFrom is startThree with what a manifest says.
+func startThreeFrom(t *testing.T, file string) string {
+	t.Helper()
+	return startFleet(t, "apply", "-f", file)
+}
+
+// startFleet is startThree with what a command of gwctl's applies.
+func startFleet(t *testing.T, apply ...string) string {
+	t.Helper()
+	dir := t.TempDir()
 	control, admin := freeAddr(t), freeAddr(t)
 	out := launch(t, "gwcontrol", "--listen", control, "--admin-listen", admin, "--data-dir", filepath.Join(dir, "control"))
 	waitReady(t, "http://"+admin+"/readyz", out)
-	run(t, []string{
-		path(t, "..", "..", "bin", "gwctl"), "import", filepath.Join(dir, ".mcp.json"), "--rules", filepath.Join(dir, "rules.json"),
-		"--apply", "--control-plane", control,
-	})
+	run(t, append(append([]string{path(t, "..", "..", "bin", "gwctl")}, apply...), "--control-plane", control))
 	proxies := make([]string, 3)
 	for i := range proxies {
 		addr, admin := freeAddr(t), freeAddr(t)
