@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -55,6 +56,8 @@ type boundedListener struct {
 	most    int64
 	refused func()
 	open    limit.Count
+	leaving limit.Count
+	tasks   sync.WaitGroup // those leaving
 }
 
 // busy is the whole answer to a connection for which there is no room.
@@ -73,22 +76,38 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 			return l.count(c), nil
 		}
 		l.refused()
-		turnAway(c)
+		l.turnAway(c)
 	}
 }
 
-// turnAway answers a connection and closes it. The answer fits into the buffer of a new connection, so nothing waits; what
-// has come of the request is read, since closing with it unread would take the answer back. An agent that has gone
-// meanwhile needs none of it, so errors are nobody's.
-func turnAway(c net.Conn) {
-	defer c.Close()
-	if c.SetDeadline(time.Now().Add(2*time.Millisecond)) != nil {
+// Close closes the listener, and waits for those that it turned away.
+func (l *boundedListener) Close() error {
+	err := l.Listener.Close()
+	l.tasks.Wait()
+	return err
+}
+
+const (
+	// maxLeaving is how many connections may be on their way out, leavingTime how long that may take.
+	maxLeaving  = 64
+	leavingTime = 500 * time.Millisecond
+)
+
+// turnAway answers a connection and closes it. The answer fits into the buffer of a new connection, so nothing waits. An agent
+// that still sends its request would lose the answer if it were closed at once, so it has a moment, unless there are many.
+// One that has gone meanwhile needs none of it: errors are nobody's.
+func (l *boundedListener) turnAway(c net.Conn) {
+	_, err := c.Write([]byte(busy))
+	half, ok := c.(interface{ CloseWrite() error })
+	if err != nil || !ok || half.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(leavingTime)) != nil || !l.leaving.Take(1, maxLeaving) {
+		c.Close()
 		return
 	}
-	if _, err := c.Write([]byte(busy)); err != nil {
-		return
-	}
-	_, _ = c.Read(make([]byte, 8<<10))
+	l.tasks.Go(func() {
+		defer l.leaving.Give(1)
+		defer c.Close()
+		_, _ = io.CopyN(io.Discard, c, 64<<10)
+	})
 }
 
 // count gives a connection's place back when it is closed. A TCP connection stays one, so that net/http can use what only
