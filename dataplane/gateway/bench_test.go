@@ -85,3 +85,29 @@ func BenchmarkGetServerTools(b *testing.B) {
 func BenchmarkGetServerToolsByPattern(b *testing.B) {
 	benchmark(b, gateway.GetServerTools, `{"agent_id":"researcher","server":"everything","pattern":"*_99?"}`, mcp.Legacy)
 }
+
+// BenchmarkDirectToolsList is a page of tools of a server as itself: the server is asked each time.
+func BenchmarkDirectToolsList(b *testing.B) {
+	w := loaded(b)
+	m := w.servers["everything"]
+	m.quiet = true
+	page := []byte(`{"tools":[` + tool("echo"))
+	for i := range 999 {
+		page = append(append(page, ','), fat(fmt.Sprintf("tool_%d", i), 100)...)
+	}
+	page = append(page, `]}`...)
+	m.answer = func(context.Context, *mcp.Call) (*mcp.Reply, error) { return &mcp.Reply{Result: page}, nil }
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			d := gateway.Direct{Server: "everything", Agent: "researcher"}
+			d.Principal, d.Name = everyone(), "tools/list"
+			reply, err := w.Direct(b.Context(), &d)
+			if err != nil || reply.Error != nil {
+				b.Fatal(err, reply)
+			}
+			reply.Close()
+		}
+	})
+}

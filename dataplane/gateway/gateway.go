@@ -106,6 +106,7 @@ type Gateway struct {
 	toolsList []byte
 	buffers   buffers
 	seals     seals
+	shelf     atomic.Pointer[shelf]
 	lists     allLists
 	tokens    atomic.Int64 // progress tokens that were given out
 	tasks     taskBook

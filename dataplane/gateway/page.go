@@ -42,9 +42,29 @@ func pageOf(method string) (page, bool) {
 // other member of the page too, the cursor sealed. What is hidden leaves no trace but that the scope is private, since
 // others may see other entries; a page of which nothing is left still says where the next one is.
 func (f *flight) filter(p page, result []byte) error {
+	key, made := f.shelfKey(f.direct.Server, f.call.Name), shelved{page: result}
+	large := len(result) >= minPage
+	if large && f.fetch(key, made) {
+		return nil
+	}
+	sealed, err := f.render(p, result)
+	if err != nil {
+		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q sent a list that cannot be read: %v", f.direct.Server, err))
+	}
+	f.entry.Outcome = record.OK
+	f.modernize()
+	f.cacheable()
+	if large && !sealed { // a cursor expires
+		f.keep(key, made)
+	}
+	return nil
+}
+
+// render renders a page for the agent, and says whether a cursor is sealed in it.
+func (f *flight) render(p page, result []byte) (sealed bool, err error) {
 	dst := append(*f.memory(), '{')
 	found := false
-	err := mcp.Members(result, func(name, value []byte) error {
+	err = mcp.Members(result, func(name, value []byte) error {
 		if len(dst) > 1 {
 			dst = append(dst, ',')
 		}
@@ -59,7 +79,7 @@ func (f *flight) filter(p page, result []byte) error {
 			dst, err = f.appendPermitted(dst, p, value)
 			return err
 		case "nextCursor":
-			dst = f.appendCursor(dst, value)
+			dst, sealed = f.appendCursor(dst, value), true
 			return nil
 		case "cacheScope":
 			value = []byte(privateScope)
@@ -68,15 +88,8 @@ func (f *flight) filter(p page, result []byte) error {
 		return nil
 	})
 	dst = append(dst, '}')
-	*f.buffer = dst
-	if err != nil {
-		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q sent a list that cannot be read: %v", f.direct.Server, err))
-	}
-	f.entry.Outcome = record.OK
-	f.reply.Result = dst
-	f.modernize()
-	f.cacheable()
-	return nil
+	*f.buffer, f.reply.Result = dst, dst
+	return sealed, err
 }
 
 // appendPermitted appends the entries of an array that the agent may use. One without a clear name is none.

@@ -47,10 +47,17 @@ func (f *flight) serverTools(ctx context.Context) error {
 	if err != nil {
 		return fromUpstream(ctx, l.server, err)
 	}
+	key, made := f.shelfKey(l.server, ""), shelved{catalogue: catalogue}
+	if l.isWhole() && f.fetch(key, made) {
+		return nil
+	}
 	document := f.g.buffers.take()
 	*document = l.append(*document, f.agent, catalogue)
 	f.answerJSON(*document)
 	f.g.buffers.give(document)
+	if l.isWhole() {
+		f.keep(key, made)
+	}
 	return nil
 }
 
