@@ -58,6 +58,21 @@ func TestLimitsAreReadAndWritten(t *testing.T) {
 	}
 }
 
+func FuzzLimits(f *testing.F) {
+	for _, seed := range []string{"body=1MiB,calls=7", "held=1023GiB", "patience=1h1m0s", "=", ",", "body=01", "notifications=9223372036854775807"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var l, again dataplane.Limits
+		if l.Set(text) != nil {
+			return
+		}
+		if err := again.Set(l.String()); err != nil || again != l {
+			t.Errorf("Set(%q) = %+v, and what it writes, %q, reads as %+v, %v", text, l, l.String(), again, err)
+		}
+	})
+}
+
 // limited starts a proxy with limits, whose servers are "everything" and those given; the key "k" is alice's.
 func limited(t *testing.T, limits string, objects ...*gatehousev1.Object) (*proxy, *plane) {
 	t.Helper()
@@ -173,6 +188,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		{"", head("POST /mcp", "X-Long: "+strings.Repeat("x", 20_000)), http.StatusRequestHeaderFieldsTooLarge},
 		{"header-names", head("POST /mcp", many...), http.StatusRequestHeaderFieldsTooLarge},
 		{"body", head("POST /mcp", "Content-Length: 1001") + strings.Repeat(" ", 1001), http.StatusRequestEntityTooLarge},
+		{"", head("POST /mcp", "Content-Length: 200") + strings.Repeat("[", 200), http.StatusBadRequest}, // too deep
 		{"patience", head("POST /mcp", "Content-Length: 40") + "{", http.StatusRequestTimeout},
 	} {
 		if status, body := p.raw(c.request).answer(); status != c.status {

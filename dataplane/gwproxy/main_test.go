@@ -31,13 +31,17 @@ func TestArgumentsWinOverTheEnvironment(t *testing.T) {
 		"GWPROXY_LISTEN": "127.0.0.1:1", "GWPROXY_STATE_DIR": "/env", "GWPROXY_AUTH": "none", "GWPROXY_DEBUG": "true",
 		"GWPROXY_LABEL": "zone=a,tier=1", "GWPROXY_ADVERTISE": "10.0.0.7:8080",
 	}
-	args := []string{"--listen", "127.0.0.1:2", "--label", "zone=b", "--label=x=y=z", "--audit", "-"}
+	env["GWPROXY_LIMIT"] = "body=1MiB,calls=5"
+	args := []string{"--limit", "calls=6", "--limit", "streams=7", "--listen", "127.0.0.1:2", "--label", "zone=b", "--label=x=y=z", "--audit", "-"}
 	c, err := parse(args, func(name string) string { return env[name] }, streams{io.Discard, io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Listen != "127.0.0.1:2" || c.StateDir != "/env" || c.Auth != auth.None || !c.Debug || c.Audit != "-" || c.Advertise != "10.0.0.7:8080" {
 		t.Errorf("parse = %+v", c)
+	}
+	if got := c.Limits.String(); got != "body=1MiB,calls=6,streams=7" {
+		t.Errorf("limits = %s", got)
 	}
 	if want := map[string]string{"zone": "b", "tier": "1", "x": "y=z"}; !maps.Equal(c.Labels, want) {
 		t.Errorf("labels = %v, want %v", c.Labels, want)
@@ -66,6 +70,8 @@ func TestParseRefuses(t *testing.T) {
 		{[]string{"--nope"}, "", "nope"},
 		{[]string{"serve"}, "", `"serve" is not a flag`},
 		{[]string{"--label", "zone"}, "", "not k=v"},
+		{[]string{"--limit", "bodies=1"}, "", "body=16MiB"},
+		{[]string{"--limit", "body=much"}, "", "number of bytes"},
 		{nil, "perhaps", "GWPROXY_DEBUG"},
 	} {
 		getenv := func(name string) string {
