@@ -182,7 +182,7 @@ func (x *crossing) outcome(reply *mcp.Reply, err error) (*mcp.Reply, error) {
 // unfinished makes a question of the result of a legacy server that asks as modern ones do, since it speaks both eras and
 // has no other way left. Its state goes to the agent sealed, so that nobody else can go on from it.
 func (x *crossing) unfinished(reply *mcp.Reply) (*mcp.Reply, error) {
-	if !x.c.Alone || !bytes.Contains(reply.Result, []byte(`"inputRequests"`)) {
+	if !x.c.Alone || reply.Facts.Plain() || !bytes.Contains(reply.Result, []byte(`"inputRequests"`)) {
 		return reply, nil
 	}
 	var v [3][]byte

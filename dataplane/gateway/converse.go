@@ -41,7 +41,7 @@ func (f *flight) converse(ctx context.Context, u Upstream, c *mcp.Call, reply *m
 
 // isQuestion says whether a reply asks for input.
 func isQuestion(reply *mcp.Reply) bool {
-	if reply.Error != nil || !bytes.Contains(reply.Result, []byte(inputRequired)) {
+	if reply.Error != nil || reply.Facts.Plain() || !bytes.Contains(reply.Result, []byte(inputRequired)) {
 		return false
 	}
 	var v [1][]byte

@@ -80,6 +80,9 @@ func (f *flight) olderChange(reply *mcp.Reply) func(*mcp.Reply) *mcp.Reply {
 			return resourceNotFound
 		}
 	case methodToolsCall:
+		if reply.Facts.Plain() {
+			return nil
+		}
 		if from, to, err := mcp.Locate(reply.Result, "structuredContent"); reply.Error == nil && err == nil && from > 0 && reply.Result[from] != '{' {
 			return func(r *mcp.Reply) *mcp.Reply { return unstructured(r, r.Result[from:to]) }
 		}

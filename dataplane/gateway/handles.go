@@ -40,6 +40,9 @@ func (f *flight) reseal(c *mcp.Call, reply *mcp.Reply) (*mcp.Reply, error) {
 	if reply.Error != nil || len(reply.Result) == 0 || reply.Result[0] != '{' {
 		return reply, nil //nolint:nilerr // an error of the server's passes as it is
 	}
+	if reply.Facts.Plain() { // which has no place for anything sealed
+		return reply, nil
+	}
 	if f.call.Era == mcp.Legacy {
 		return f.resealLegacy(c, reply)
 	}

@@ -58,9 +58,12 @@ func strangeHeaders(d *Direct) (passed map[string][]string) {
 // parameters wrongly, where the server wants them in headers, and those that have to be called as a task of the legacy era,
 // which an agent of the modern era cannot.
 func (f *flight) noteTools(ctx context.Context, u Upstream, c *mcp.Call, page *mcp.Reply) {
+	if c.Method != methodToolsList {
+		return
+	}
 	mirrors := bytes.Contains(page.Result, []byte(`"x-mcp-header"`))
 	tasks := f.call.Era == mcp.Modern && bytes.Contains(page.Result, []byte(`"taskSupport"`))
-	if c.Method != methodToolsList || !mirrors && !tasks {
+	if !mirrors && !tasks {
 		return
 	}
 	if h, err := u.Hello(ctx, c); err == nil {

@@ -10,13 +10,22 @@ type Facts struct {
 	Typed bool
 	// Failed says that its isError is true.
 	Failed bool
+	// More says that it has members other than content and isError, or names of those that are escaped.
+	More bool
 
 	ambiguous, judged bool
 }
 
+// Plain says that a result is known to have no members but content and isError: what most calls of a tool return.
+func (f *Facts) Plain() bool { return f.Known && !f.More }
+
 // take looks at one member of the result, named with its quotes.
 func (f *Facts) take(name, value []byte) {
 	const resultType, isError = "resultType", "isError"
+	if string(name) == `"content"` {
+		return
+	}
+	f.More = f.More || string(name) != `"isError"`
 	if n := len(name) - 2; n != len(resultType) && n != len(isError) && n < len(`\u0069sError`) {
 		return // neither, not even escaped: what almost all members are
 	}

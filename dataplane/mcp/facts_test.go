@@ -11,23 +11,26 @@ func TestFactsOfAResultAreFoundOnTheWay(t *testing.T) {
 	for result, want := range map[string]mcp.Facts{
 		`{}`: {Known: true},
 		`{"content":[{"isError":true,"resultType":"x"}]}`: {Known: true},
-		`{"a":{"isError":true},"b":[{"resultType":1}]}`:   {Known: true},
+		`{"a":{"isError":true},"b":[{"resultType":1}]}`:   {Known: true, More: true},
 		`{"isError":false}`:                                       {Known: true},
 		`{"isError" : true , "content":[]}`:                       {Known: true, Failed: true},
-		`{"resultType":"task","isError":true}`:                    {Known: true, Typed: true, Failed: true},
-		`{"is\u0045rror":true,"\u0072esultType":"complete"}`:      {Known: true, Typed: true, Failed: true},
+		`{"resultType":"task","isError":true}`:                    {Known: true, Typed: true, Failed: true, More: true},
+		`{"is\u0045rror":true,"\u0072esultType":"complete"}`:      {Known: true, Typed: true, Failed: true, More: true},
 		`{"isError":true,"isError":false}`:                        {Known: true, Typed: true},
 		`{"isError":false,"isError":true}`:                        {Known: true, Typed: true},
-		`{"resultType":"a","resultType":"b","isError":true}`:      {Known: true, Typed: true},
-		`{"IsError":true}`:                                        {Known: true, Typed: true},
-		`{"RESULTTYPE":true,"isError":true}`:                      {Known: true, Typed: true},
-		`{"result":{"isError":true}}`:                             {Known: true},
-		`{"isErrors":true,"content_ty":1,"xxxxxxx":1,"isErro":1}`: {Known: true},
+		`{"resultType":"a","resultType":"b","isError":true}`:      {Known: true, Typed: true, More: true},
+		`{"IsError":true}`:                                        {Known: true, Typed: true, More: true},
+		`{"RESULTTYPE":true,"isError":true}`:                      {Known: true, Typed: true, More: true},
+		`{"result":{"isError":true}}`:                             {Known: true, More: true},
+		`{"isErrors":true,"content_ty":1,"xxxxxxx":1,"isErro":1}`: {Known: true, More: true},
 		`[{"isError":true}]`:                                      {Known: true},
+		`{"content":[],"content":[]}`:                             {Known: true},
+		`{"\u0063ontent":[]}`:                                     {Known: true, More: true},
+		`{"content":[],"structuredContent":{}}`:                   {Known: true, More: true},
 	} {
 		text := `{"jsonrpc":"2.0","extra":{"isError":true,"resultType":"x"},"id":1,"result":` + result + `,"_meta":{"isError":true}}`
 		m, err := mcp.ScanMessage([]byte(text))
-		if got := m.Facts; err != nil || got.Known != want.Known || got.Typed != want.Typed || got.Failed != want.Failed {
+		if got := m.Facts; err != nil || got.Known != want.Known || got.Typed != want.Typed || got.Failed != want.Failed || got.More != want.More {
 			t.Errorf("facts of %s = %+v, %v, want %+v", result, got, err, want)
 		}
 	}

@@ -199,6 +199,9 @@ func knowAsJSONText(t *testing.T, m mcp.Message) {
 	ref := read(m.Result)
 	var types, errors []member
 	for _, each := range ref.members {
+		if m.Facts.Plain() && each.name != "content" && each.name != "isError" {
+			t.Errorf("%q has a member %q, and is called plain", m.Result, each.name)
+		}
 		switch {
 		case len(each.name) == len("resultType") && strings.EqualFold(each.name, "resultType"):
 			types = append(types, each)
