@@ -48,6 +48,7 @@ type asked struct {
 }
 
 func (a *asker) run() {
+	a.note(fmt.Sprint("process ", os.Getpid()))
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
@@ -121,7 +122,7 @@ func (a *asker) answer(m asked) {
 			}
 		}
 		a.mu.Unlock()
-		a.sayf(`"id":%s,"result":{"tools":[{"name":"plain","inputSchema":{"type":"object"}}%s]}`, m.ID, tools)
+		a.sayf(`"id":%s,"result":{"tools":[{"name":"ask","inputSchema":{"type":"object"}}%s]}`, m.ID, tools)
 	case "tools/call":
 		a.note("call " + m.Params.Name)
 		a.call(m)

@@ -33,23 +33,39 @@ type crossing struct {
 
 // crossing returns a modern agent's request on its way.
 func (f *flight) crossing(u Upstream, c *mcp.Call) *crossing {
-	x := &crossing{flight: f, u: u, c: c, questions: &f.table.Server(f.direct.Server).Questions, profile: profileOf(c.Client)}
+	x := &crossing{flight: f, u: u, c: c, questions: &f.table.Server(f.direct.Server).Questions}
 	x.relay, _ = c.Stream.(*relay)
+	if x.parks() || x.replays() {
+		x.profile = profileOf(c.Client)
+	}
 	return x
+}
+
+// parks and replays say whether the definition has questions carried in that way.
+func (x *crossing) parks() bool {
+	return x.questions.Tier == gatehousev1.QuestionTier_QUESTION_TIER_PARK
+}
+
+func (x *crossing) replays() bool {
+	return x.questions.Tier == gatehousev1.QuestionTier_QUESTION_TIER_REPLAY
 }
 
 // bridge performs a modern agent's request that is no answer to a question of ours. A modern server answers it with what
 // it asks itself, and nothing is bridged.
 func (f *flight) bridge(ctx context.Context, u Upstream, c *mcp.Call) (*mcp.Reply, error) {
-	x := f.crossing(u, c)
-	if hasName(c.Method) && c.Params != nil {
-		var v [1][]byte
-		if _, err := mcp.Pick(c.Params, []string{"requestState"}, v[:]); err != nil {
-			return nil, refuseArgument("params: %v", err)
-		}
-		x.state = v[0]
+	return f.crossing(u, c).begin(ctx)
+}
+
+// begin performs the request, however the server's questions are carried.
+func (x *crossing) begin(ctx context.Context) (*mcp.Reply, error) {
+	carry, err := x.carries(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case carry == nil:
+		return x.outcome(x.u.Call(ctx, x.c))
 	}
-	return x.begin(ctx)
+	return carry(ctx)
 }
 
 // resume returns what continues the request to which the requestState of a modern agent's request belongs, if that is one
@@ -67,24 +83,10 @@ func (f *flight) resume(u Upstream, c *mcp.Call) func(context.Context) (*mcp.Rep
 	return x.ours()
 }
 
-// begin performs a request that is no answer to a question of ours.
-func (x *crossing) begin(ctx context.Context) (*mcp.Reply, error) {
-	carry, err := x.carries(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case carry == nil:
-		return x.outcome(x.u.Call(ctx, x.c))
-	}
-	return carry(ctx)
-}
-
 // carries says how the request is performed where what the server asks can reach the agent; nil where it cannot: the
 // server is a modern one, the agent declared nothing, or the tier is another.
 func (x *crossing) carries(ctx context.Context) (func(context.Context) (*mcp.Reply, error), error) {
-	tier := x.questions.Tier
-	parks, replays := tier == gatehousev1.QuestionTier_QUESTION_TIER_PARK, tier == gatehousev1.QuestionTier_QUESTION_TIER_REPLAY
-	if x.profile == nil || !parks && !replays {
+	if x.profile == nil {
 		return nil, nil
 	}
 	h, err := x.u.Hello(ctx, &mcp.Call{Agent: x.c.Agent, Session: x.c.Session, Client: x.c.Client})
@@ -92,18 +94,19 @@ func (x *crossing) carries(ctx context.Context) (func(context.Context) (*mcp.Rep
 		return nil, err
 	}
 	switch {
-	case replays && x.c.Method == methodToolsCall && !x.questions.MayRepeat(x.direct.Subject):
+	case x.replays() && x.c.Method == methodToolsCall && !x.questions.MayRepeat(x.direct.Subject):
 		return nil, nil
 	case !hasName(x.c.Method): // asks nothing, but what it shows may depend on what was declared
 		x.c.Profile = x.profile
 		return nil, nil
-	case x.state != nil: // the server's own, or nobody's
+	}
+	if x.c.Params != nil { // a state in it is the server's own, or nobody's
 		if x.c.Params, err = x.openState(x.c.Params); err != nil {
 			return nil, err
 		}
 	}
 	x.c.Profile, x.c.Alone = x.profile, true
-	if replays {
+	if x.replays() {
 		return func(ctx context.Context) (*mcp.Reply, error) { return x.replay(ctx, new(transcript)) }, nil
 	}
 	return x.park, nil
@@ -204,7 +207,7 @@ func (x *crossing) cannotAsk(method string) error {
 		return missingCapability(x.direct.Server, method)
 	}
 	why := "its definition has such questions refused (spec.questions.tier)"
-	if x.questions.Tier == gatehousev1.QuestionTier_QUESTION_TIER_REPLAY {
+	if x.replays() {
 		why = "the tool is not among those that may be called again (spec.questions.idempotentTools)"
 	}
 	return refuse(mcp.UpstreamError, fmt.Sprintf(

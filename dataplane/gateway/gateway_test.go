@@ -164,6 +164,7 @@ type world struct {
 	// serversMu guards servers where a test changes them while streams are open.
 	serversMu sync.Mutex
 	servers   map[string]*memory
+	pool      *upstream.Pool // where the servers are real
 }
 
 // build makes a gateway that serves these objects as revision 1. Callers need no key.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/seal"
-	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
 const (
@@ -72,8 +71,7 @@ func (x *crossing) again(ctx context.Context, payload []byte) (*mcp.Reply, error
 
 // mayReplay says whether the request may be made again as things stand now.
 func (x *crossing) mayReplay() bool {
-	return x.profile != nil && x.questions.Tier == gatehousev1.QuestionTier_QUESTION_TIER_REPLAY &&
-		(x.c.Method != methodToolsCall || x.questions.MayRepeat(x.direct.Subject))
+	return x.profile != nil && x.replays() && (x.c.Method != methodToolsCall || x.questions.MayRepeat(x.direct.Subject))
 }
 
 // replay makes the call from its beginning, and answers from the transcript what was answered before. What is new ends the

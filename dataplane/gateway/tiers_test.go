@@ -3,7 +3,9 @@ package gateway_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +28,8 @@ const everything = `{"elicitation":{},"roots":{"listChanged":true},"sampling":{}
 // tiered is one legacy server that asks, as s, and agents a and b that may use all of it.
 func tiered(t testing.TB, q *gatehousev1.Questions, change func(*gateway.Config)) (*world, string) {
 	t.TempDir() // made before the pool, so that it goes after the servers
+	var journal string
+	t.Cleanup(func() { checkGone(t, journal) })
 	w, pool := overPool(t)
 	c := gateway.Config{
 		Live: w.live, Auth: w.auth, Records: w.journal,
@@ -36,10 +40,33 @@ func tiered(t testing.TB, q *gatehousev1.Questions, change func(*gateway.Config)
 	}
 	w.Gateway = gateway.New(c)
 	t.Cleanup(w.Close)
-	o, journal := asking(t, "s", q)
-	w.apply(3, o, policy("a", []string{"*"}, nil, nil), policy("b", []string{"*"}, nil, nil))
-	pool.Prepare(w.live.Load())
+	w.pool = pool
+	var o *gatehousev1.Object
+	o, journal = asking(t, "s", q)
+	w.serve(o, policy("a", []string{"*"}, nil, nil), policy("b", []string{"*"}, nil, nil))
 	return w, journal
+}
+
+// serve makes these objects the live table, of a gateway over a pool.
+func (w *world) serve(objects ...*gatehousev1.Object) {
+	w.t.Helper()
+	w.apply(3, objects...)
+	w.pool.Prepare(w.live.Load())
+}
+
+// checkGone wants no process of a server to be left.
+func checkGone(t testing.TB, journal string) {
+	t.Helper()
+	b, err := os.ReadFile(journal)
+	if err != nil {
+		return // none was started
+	}
+	for line := range strings.Lines(string(b)) {
+		var pid int
+		if n, _ := fmt.Sscanf(line, "process %d", &pid); n == 1 && syscall.Kill(pid, 0) == nil {
+			t.Errorf("process %d of a server is left", pid)
+		}
+	}
 }
 
 // modern is a call of a modern agent's that declares capabilities.
@@ -147,8 +174,8 @@ func TestAnswerComesFromTheDefinition(t *testing.T) {
 	if got := w.direct(modern("stubborn", `{}`, `{}`)); !strings.Contains(got, "-32021") {
 		t.Errorf("a question that is not answered = %s, want -32021", got)
 	}
-	if r := w.call(gateway.ExecuteTool, `{"agent_id":"a","server":"s","tool":"plain"}`); r.IsError {
-		t.Errorf("execute_tool = %s", r.raw)
+	if r := w.call(gateway.ExecuteTool, `{"agent_id":"a","server":"s","tool":"ask"}`); !strings.Contains(r.raw, `"heard":[{"action":"decline"}]`) {
+		t.Errorf("execute_tool = %s, want the same answer", r.raw)
 	}
 }
 

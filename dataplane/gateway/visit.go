@@ -33,7 +33,7 @@ func (x *crossing) visitFirst(reply *mcp.Reply) (*mcp.Reply, error) {
 	switch {
 	case err != nil || len(asked) == 0:
 		return reply, nil //nolint:nilerr // as above
-	case !offers(orEmpty(x.profile), "elicitation/create", []byte(`{"mode":"url"}`)):
+	case !hasPart(x.c.Client.Capabilities, "elicitation", "url"):
 		return nil, &mcp.Error{
 			Code: mcp.CodeMissingCapability, Data: []byte(`{"requiredCapabilities":{"elicitation":{"url":{}}}}`),
 			Message: fmt.Sprintf("server %q sends its user to a URL first, and this client did not declare that it can", x.direct.Server),
@@ -71,14 +71,5 @@ func (x *crossing) visited(ctx context.Context, payload []byte) (*mcp.Reply, err
 		}
 	}
 	x.c.Params = withoutAnswers(x.c.Params)
-	x.state, x.responses = nil, nil
 	return x.begin(ctx)
-}
-
-// orEmpty is a profile that can be looked into.
-func orEmpty(profile []byte) []byte {
-	if profile == nil {
-		return []byte("{}")
-	}
-	return profile
 }
