@@ -17,9 +17,10 @@ import (
 
 const (
 	// The bounds of what a server may say during one call.
-	maxUnheard = 256         // messages that may wait for the agent to take them
-	maxAsks    = 16          // requests of the server's at the same time
-	listenTime = time.Second // that the agent may take to listen while others wait
+	maxUnheard      = 256         // messages that may wait for the agent to take them
+	maxUnheardBytes = 4 << 20     // of them; one more may come on top
+	maxAsks         = 16          // requests of the server's at the same time
+	listenTime      = time.Second // that the agent may take to listen while others wait
 )
 
 // errWithdrawn says that the server no longer wants an answer to its request.
@@ -57,9 +58,10 @@ type talk struct {
 	place   int    // among the listeners, whose mutex guards it
 
 	mu sync.Mutex // guards below
-	// said is what waits to be told, from first on.
+	// said is what waits to be told, from first on; bytes is how large its params are.
 	said    []remark
 	first   int
+	bytes   int
 	telling bool          // a goroutine tells
 	room    chan struct{} // closed when there is room again; nil where nobody waits for that
 	over    bool          // nothing more is to be told
@@ -172,7 +174,7 @@ func (t *talk) put(r remark) (taken bool, room <-chan struct{}) {
 	case t.over:
 		r.free()
 		return true, nil
-	case len(t.said)-t.first >= maxUnheard:
+	case len(t.said)-t.first >= maxUnheard, t.bytes > maxUnheardBytes:
 		if t.room == nil {
 			t.room = make(chan struct{})
 		}
@@ -182,6 +184,7 @@ func (t *talk) put(r remark) (taken bool, room <-chan struct{}) {
 		t.said, t.first = t.said[:copy(t.said, t.said[t.first:])], 0
 	}
 	t.said = append(t.said, r)
+	t.bytes += len(r.msg.Params)
 	if !t.telling {
 		t.telling = true
 		t.tellers.Go(t.tell)
@@ -237,6 +240,7 @@ func (t *talk) next() (r remark, ok bool) {
 	}
 	r, t.said[t.first] = t.said[t.first], remark{}
 	t.first++
+	t.bytes -= len(r.msg.Params)
 	if t.room != nil {
 		close(t.room)
 		t.room = nil
