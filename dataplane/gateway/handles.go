@@ -162,8 +162,8 @@ func (f *flight) unrelated(message []byte) []byte {
 	if err != nil || from == 0 {
 		return message
 	}
-	t, _, ok := f.readTask(message[from:to])
-	if !ok {
+	t, _, err := f.readTask(message[from:to])
+	if err != nil {
 		return message
 	}
 	return mcp.AppendSpliced(nil, message, from, to, mcp.AppendString(nil, t.id))

@@ -8,8 +8,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/seal"
 )
 
-// ElsewhereError is the error of Direct where the call that a request continues is parked in another proxy of the fleet. It
-// unwraps to the *mcp.Error that the agent gets where that proxy cannot be reached.
+// ElsewhereError is the error of Direct where what a request continues is in another proxy of the fleet: a call that is parked,
+// or a process of a server's that keeps something for the agent. Where that proxy cannot be reached, the request is to be
+// made again with Lost. It unwraps to the *mcp.Error that the agent then gets, if that is known.
 type ElsewhereError struct {
 	// Address is the other proxy's, as Config.Address names it there.
 	Address string
@@ -17,7 +18,9 @@ type ElsewhereError struct {
 }
 
 // Error says where the call is.
-func (e *ElsewhereError) Error() string { return "the call is parked in the proxy at " + e.Address }
+func (e *ElsewhereError) Error() string {
+	return "the request continues something in the proxy at " + e.Address
+}
 
 // Unwrap returns the error for the agent.
 func (e *ElsewhereError) Unwrap() error {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,9 +38,12 @@ func (f *flight) openState(params []byte) ([]byte, error) {
 	if from == 0 {
 		return params, nil
 	}
-	state, ok := f.open(seal.KindState, params[from:to], f.asked()...)
-	if !ok {
+	state, err := f.open(seal.KindState, params[from:to], f.asked()...)
+	if errors.Is(err, errNotTheirs) {
 		return nil, refuseRequest(mcp.CodeInvalidParams, "params.requestState is not one that was given for this request")
+	}
+	if err != nil {
+		return nil, err
 	}
 	return mcp.AppendSpliced(nil, params, from, to, state), nil
 }

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
+	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
 // stateIn is the raw requestState of a question.
@@ -97,6 +99,40 @@ func TestUnknownResultTypesNeedAnExtension(t *testing.T) {
 		d.Era, d.Client = mcp.Modern, &mcp.Client{Capabilities: []byte(test.capabilities)}
 		if got := w.direct(d); !strings.Contains(got, test.want) {
 			t.Errorf("resultType %s to a client of %s = %s, want %s", test.kind, test.capabilities, got, test.want)
+		}
+	}
+}
+
+// A server on stdio is a process of each proxy's own, so what it keeps for an agent is asked for where it was given.
+func TestStateOfAProcessIsWithItsProxy(t *testing.T) {
+	inHTTP := edit("web", func(s *gatehousev1.Server) {
+		s.Transport = &gatehousev1.Server_Http{Http: &gatehousev1.Http{Url: "http://127.0.0.1:1/mcp"}}
+	})
+	w := build(t, gateway.Config{Address: "10.0.0.1:8080"}, server("pipe"), inHTTP, settings(true, ""),
+		policy("a", []string{"*"}, nil, nil))
+	m := &memory{hello: &upstream.Hello{Era: mcp.Modern}}
+	m.answer = func(context.Context, *mcp.Call) (*mcp.Reply, error) {
+		return &mcp.Reply{Result: []byte(`{"resultType":"input_required","requestState":"s"}`)}, nil
+	}
+	w.servers["pipe"], w.servers["web"] = m, m
+	other := gateway.New(gateway.Config{
+		Live: w.live, Auth: w.auth, Records: w.journal, Address: "10.0.0.2:8080",
+		Upstream: func(*table.Server) gateway.Upstream { return m },
+	})
+	t.Cleanup(other.Close)
+	for name, want := range map[string]string{"pipe": "10.0.0.1:8080", "web": ""} {
+		d := request(name, "a", "tools/call", `{"name":"x"}`)
+		d.Era = mcp.Modern
+		state := stateIn(t, w.direct(d))
+		for _, lost := range []bool{false, true} {
+			again := request(name, "a", "tools/call", `{"name":"x","requestState":`+state+`}`)
+			again.Era, again.Lost = mcp.Modern, lost
+			reply, err := other.Direct(t.Context(), again)
+			reply.Close()
+			elsewhere, ok := errors.AsType[*gateway.ElsewhereError](err)
+			if isThere := want != "" && !lost; ok != isThere || ok && elsewhere.Address != want || !ok && err != nil {
+				t.Errorf("%s, lost %v: %v, want it elsewhere: %v", name, lost, err, isThere)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -81,22 +82,28 @@ func (f *flight) sealTask(tool, id string) []byte {
 	return f.seal(seal.KindTask, append(payload, id...), 0) // a task may outlive everything else
 }
 
-// readTask finds the task that an agent names, and whose tool it is; false says that the agent has none of that name.
-func (f *flight) readTask(text []byte) (t task, tool string, ok bool) {
-	payload, ok := f.open(seal.KindTask, text)
+// readTask finds the task that an agent names, and whose tool it is. Its errors are those of open.
+func (f *flight) readTask(text []byte) (t task, tool string, err error) {
+	payload, err := f.open(seal.KindTask, text)
+	if err != nil {
+		return task{}, "", err
+	}
 	n, size := binary.Uvarint(payload)
-	if !ok || size <= 0 || n > uint64(len(payload)-size) {
-		return task{}, "", false
+	if size <= 0 || n > uint64(len(payload)-size) {
+		return task{}, "", errNotTheirs
 	}
 	end := size + int(n) // it is no longer than the payload
-	return task{id: string(payload[end:]), text: bytes.Clone(text)}, string(payload[size:end]), true
+	return task{id: string(payload[end:]), text: bytes.Clone(text)}, string(payload[size:end]), nil
 }
 
 // openTask is readTask for a request, which policy has to allow: the agent may have lost the tool since.
 func (f *flight) openTask(text []byte) (task, error) {
-	t, tool, ok := f.readTask(text)
-	if !ok {
+	t, tool, err := f.readTask(text)
+	if errors.Is(err, errNotTheirs) {
 		return task{}, refuseRequest(mcp.CodeInvalidParams, "agent %q has no such task at server %q", f.agent.ID, f.direct.Server)
+	}
+	if err != nil {
+		return task{}, err
 	}
 	if decision := f.agent.Tool(f.direct.Server, tool); !f.decide(decision) {
 		return task{}, refuse(decision.Code, fmt.Sprintf("agent %q may not use tool %.128q of server %.128q", f.agent.ID, tool, f.direct.Server))
