@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		serve()
 		return
 	}
+	if version := os.Getenv(mirrorEnv); version != "" {
+		(&mirror{version: version}).servePipe()
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -35,8 +35,8 @@ func (u *Upstream) Hello(ctx context.Context, c *mcp.Call) (*Hello, error) {
 	return &Hello{Era: l.hello.era, Result: l.hello.result, Mirrors: l.mirrorsParams()}, nil
 }
 
-// Notify sends a notification of an agent's, if the session that c selects is the agent's own, has begun, and is one of the
-// legacy era; elsewhere nobody needs to hear it. Its error is as for Call.
+// Notify sends a notification of an agent's, if the session that c selects is the agent's own, and one of the legacy era;
+// elsewhere nobody is to hear it. Its error is as for Call.
 func (u *Upstream) Notify(ctx context.Context, c *mcp.Call) error {
 	if !u.isOwn(c) {
 		return nil
@@ -46,9 +46,9 @@ func (u *Upstream) Notify(ctx context.Context, c *mcp.Call) error {
 		return err
 	}
 	defer u.release(s)
-	l := s.link.Load()
-	if !l.alive() || l.hello.era == mcp.Modern {
-		return nil
+	l, err := s.ready(ctx)
+	if err != nil || l.hello.era == mcp.Modern {
+		return err
 	}
 	return l.notify(ctx, c.Method, c.Params)
 }
