@@ -2,6 +2,7 @@ package dataplane_test
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -16,20 +17,27 @@ import (
 const serverEnv = "DATAPLANE_TEST_SERVER"
 
 // serve answers as a simple MCP server of the legacy era would. Its tool echo returns the params it got; its tool slow
-// does so after a moment; its tool stuck never does.
+// does so after a moment; its tool stuck never does; its tool ask asks for a name, whatever was declared, one call at a time.
 func serve() {
+	var asking json.RawMessage // the call that waits for the answer
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var m struct {
 			ID     json.RawMessage `json:"id"`
 			Method string          `json:"method"`
 			Params json.RawMessage `json:"params"`
+			Result json.RawMessage `json:"result"`
 		}
 		if json.Unmarshal(lines.Bytes(), &m) != nil || m.ID == nil {
 			continue
 		}
 		result := `"error":{"code":-32601,"message":"no such method"}`
 		switch m.Method {
+		case "":
+			if m.ID, asking = asking, nil; m.ID == nil {
+				continue
+			}
+			result = fmt.Sprintf(`"result":{"content":[],"heard":%s}`, cmp.Or(string(m.Result), "null"))
 		case "initialize":
 			result = `"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"test","version":"1"}}`
 		case "tools/list":
@@ -40,6 +48,11 @@ func serve() {
 				<-time.After(300 * time.Millisecond)
 			}
 			if strings.Contains(string(m.Params), `"stuck"`) {
+				continue
+			}
+			if strings.Contains(string(m.Params), `"ask"`) {
+				asking = m.ID
+				fmt.Println(`{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"who?"}}`)
 				continue
 			}
 			result = `"result":{"content":[],"params":` + string(m.Params) + `}`
