@@ -62,7 +62,7 @@ func smallAnswer(m largeRequest, modern bool) string {
 	case m.Method == "tools/list":
 		result = `{"tools":[{"name":"large","inputSchema":{"type":"object"}}]`
 	case m.Method == "initialize" && !modern:
-		result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"large","version":"1"}`
+		result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"prompts":{"listChanged":true}},"serverInfo":{"name":"large","version":"1"}`
 	case m.Method == "server/discover" && modern:
 		result = `{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}`
 	default:

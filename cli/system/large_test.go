@@ -26,6 +26,7 @@ var largeServers = []string{"json", "events", "stdio", "modern-json", "modern-ev
 // largeProxy is a proxy in front of them.
 type largeProxy struct {
 	*proxy
+	control *controlPlane
 	mu      sync.Mutex        // guards below
 	digests map[string]string // of answers that were computed already
 }
@@ -57,7 +58,7 @@ func startLargeProxy(t *testing.T, args ...string) *largeProxy {
 	p.program = launch(t, "plain/gwproxy", p.args...)
 	mustGwctl(t, c, nil, "apply", "-f", manifest(t, text+policy("a", `{allow: {servers: ["*"]}}`)), "--wait", "--timeout", "60s")
 	p.waitReady(t)
-	return &largeProxy{proxy: p, digests: map[string]string{}}
+	return &largeProxy{proxy: p, control: c, digests: map[string]string{}}
 }
 
 // largeCall is a call of the tool large of a server, by an agent of that server's era: as itself, or through execute_tool.

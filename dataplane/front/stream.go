@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
@@ -102,10 +103,8 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, x *exchange) {
 func (s *stream) changes() {
 	for s.ctx.Err() == nil {
 		within, done := s.listening() // first, so that no change of what is known is missed
-		d := *s.direct                // the gateway gets a new one each time
-		d.Call, d.Stream, d.Client, d.URIs = s.call, s, s.client, s.h.clients.of(s.call.Session).uris
-		d.Name = "subscriptions/listen"
-		reply, err := s.h.conf.Gateway.Direct(within, &d)
+		d := s.request()
+		reply, err := s.h.conf.Gateway.Direct(within, d)
 		again := within.Err() != nil || err == nil && reply.Error == nil
 		reply.Close()
 		done()
@@ -114,6 +113,17 @@ func (s *stream) changes() {
 			return
 		}
 	}
+}
+
+// request asks for what changes. The gateway gets a new one each time, which is not made where the stream waits: while
+// thousands of streams wait, it is their stacks that count.
+//
+//go:noinline
+func (s *stream) request() *gateway.Direct {
+	d := *s.direct
+	d.Call, d.Stream, d.Client, d.URIs = s.call, s, s.client, s.h.clients.of(s.call.Session).uris
+	d.Name = "subscriptions/listen"
+	return &d
 }
 
 // until returns a context that ends with ctx, or when a channel is closed; done ends it.

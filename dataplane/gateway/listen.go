@@ -34,11 +34,17 @@ type place struct {
 // listen keeps a stream of the upstream's changes open until the agent leaves or may not listen any more; it returns why.
 // It moves on from table to table, deciding anew on each, and breaks off what the agent hears only where it must.
 func (f *flight) listen(ctx context.Context, u Upstream) error {
-	s, err := newSubscription(f.direct)
+	var s *subscription
+	var at *place
+	var err error
+	aside(func() {
+		if s, err = newSubscription(f.direct); err == nil {
+			at = f.place(u)
+		}
+	})
 	if err != nil {
 		return err
 	}
-	at := f.place(u)
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
@@ -47,7 +53,7 @@ func (f *flight) listen(ctx context.Context, u Upstream) error {
 	}()
 	s.ctx = ctx
 	for {
-		s.settle(at)
+		aside(func() { s.settle(at) })
 		next, err := f.attend(ctx, s, &at)
 		switch {
 		case next != nil:
@@ -59,6 +65,21 @@ func (f *flight) listen(ctx context.Context, u Upstream) error {
 		default:
 			return err
 		}
+	}
+}
+
+// aside runs something on a goroutine of its own and waits for it. A stack that has grown is given back with its goroutine,
+// while that of a stream would stay large for as long as the stream is open; and there may be thousands.
+func aside(do func()) {
+	var fault any
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { fault = recover() }()
+		do()
+	}()
+	if <-done; fault != nil {
+		panic(fault) // as if it had run here
 	}
 }
 
@@ -106,7 +127,8 @@ func isAsked(c *mcp.Client) bool {
 // it ended.
 func (f *flight) attend(ctx context.Context, s *subscription, at **place) (next *place, err error) {
 	u := (*at).upstream
-	c, err := f.wishes(ctx, s, *at)
+	var c *mcp.Call
+	aside(func() { c, err = f.wishes(ctx, s, *at) })
 	if err != nil {
 		return nil, err
 	}

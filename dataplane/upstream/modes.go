@@ -45,8 +45,8 @@ func (u *Upstream) isOwn(c *mcp.Call) bool {
 
 // takesRequests says whether an agent declared that servers may ask it something, in the era where they do.
 func takesRequests(c *mcp.Client) bool {
-	if c.Capabilities == nil || c.Version == mcp.ModernVersion {
-		return false
+	if c.Capabilities == nil || c.Version == mcp.ModernVersion || len(c.Capabilities) <= len("{}") {
+		return false // most declare nothing, and looking closer costs a stack that is kept where this is asked for a stream
 	}
 	var v [3][]byte
 	_, err := mcp.Pick(c.Capabilities, []string{"elicitation", "sampling", "roots"}, v[:])
