@@ -135,3 +135,17 @@ func TestUnmirroredToolsCostNothing(t *testing.T) {
 		t.Errorf("CheckHeaders makes %v allocations, want 0", n)
 	}
 }
+
+func FuzzMirrors(f *testing.F) {
+	f.Add(`{"inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}}`)
+	f.Add(`{"inputSchema":{"allOf":[{"properties":{"a":{"type":["integer"],"x-mcp-header":"A"}}}]}}`)
+	f.Fuzz(func(t *testing.T, definition string) {
+		if mcp.Check([]byte(definition)) != nil {
+			return
+		}
+		first, again := upstream.Mirrors([]byte(definition)), upstream.Mirrors([]byte(definition))
+		if (first == nil) != (again == nil) || first != nil && first.Error() != again.Error() {
+			t.Errorf("Mirrors(%s) = %v, then %v", definition, first, again)
+		}
+	})
+}

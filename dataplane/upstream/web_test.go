@@ -18,6 +18,7 @@ type web struct {
 	modern   bool
 	stateful bool
 	stream   bool                                                    // answers with event streams
+	tasks    bool                                                    // keeps tasks
 	quiet    bool                                                    // keeps no note of what arrives
 	probe    int                                                     // status that answers server/discover; 0 answers as the era does
 	lost     int                                                     // status that answers an unknown session; 0 means 404
@@ -110,11 +111,18 @@ func (s *web) initialize(w http.ResponseWriter, q request) {
 		s.mu.Lock()
 		s.made++
 		id := fmt.Sprint("session-", s.made)
-		s.sessions = map[string]bool{id: true}
+		if s.sessions == nil {
+			s.sessions = make(map[string]bool)
+		}
+		s.sessions[id] = true
 		s.mu.Unlock()
 		w.Header().Set("Mcp-Session-Id", id)
 	}
-	s.result(w, q.ID, `{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true}}}`)
+	offers := `{"tools":{"listChanged":true}}`
+	if s.tasks {
+		offers = `{"tools":{},"tasks":{"list":{}}}`
+	}
+	s.result(w, q.ID, `{"protocolVersion":"2025-06-18","capabilities":`+offers+`}`)
 }
 
 func (s *web) unknownSession(w http.ResponseWriter) {
