@@ -81,6 +81,7 @@ func (s *Server) registerProxy() {
 		Version:  s.config.Version,
 		Insecure: s.config.Auth == auth.None,
 		Servers:  s.statuses,
+		Forwards: s.front.Forwards,
 		Revision: func() int64 {
 			if t := s.live.Load(); t != nil {
 				return t.Revision

@@ -289,6 +289,9 @@ func TestSessionsOutliveTheirHome(t *testing.T) {
 			t.Errorf("via %s: %s, want its own answer, and what the agent declared", via.name, got)
 		}
 	}
+	if sent, unreached, _ := m[1].front.Forwards(); sent == 0 || unreached == 0 {
+		t.Errorf("Forwards = %d sent, %d unreached, want some of both", sent, unreached)
+	}
 	// The new place asks under its own address, so the answer may come through any proxy.
 	call := direct(t, m[1].url(), session, `{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"ask"}}`)
 	events := bufio.NewReader(call.Body)

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
@@ -55,9 +57,13 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, x *exchange, a
 	}
 	resp, err := h.peers.send(ctx, address, onward(r, h.conf.Address), x.body)
 	if errors.Is(err, errUnreached) {
-		h.log.Warn("another proxy is out of reach; its session is served here", "address", address, "error", err)
+		h.forwards.unreached.Add(1)
+		if !errors.Is(err, errAvoided) { // which says the same of each request meanwhile
+			h.log.Warn("another proxy is out of reach; its sessions are served here", "address", address, "error", err)
+		}
 		return false
 	}
+	h.forwards.sent.Add(1)
 	if err != nil {
 		h.lost(ctx, w, x, err)
 		return true
@@ -136,6 +142,7 @@ func (h *Handler) lost(ctx context.Context, w http.ResponseWriter, x *exchange, 
 	if ctx.Err() != nil {
 		return // nobody is there to read an answer
 	}
+	h.forwards.lost.Add(1)
 	h.log.Warn("another proxy gave no answer", "error", err)
 	if x.msg.Kind == mcp.Request && x.msg.ID != nil {
 		h.writeError(w, errorStatus(x.era, mcp.CodeInternalError), x.msg.ID, errLost())
@@ -147,6 +154,7 @@ func (h *Handler) lost(ctx context.Context, w http.ResponseWriter, x *exchange, 
 // breakOff ends an answer that broke off. The agent of a call on a stream is told, since some clients would wait for the
 // answer of a stream that only ends; an event that was cut in two ends first. Anything else must not look whole.
 func (h *Handler) breakOff(w http.ResponseWriter, x *exchange, resp *http.Response) {
+	h.forwards.lost.Add(1)
 	h.log.Warn("another proxy went away while it answered")
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), eventStream) {
 		panic(http.ErrAbortHandler) // which is how a server cuts a connection
@@ -168,8 +176,20 @@ const (
 	keepIdle = 15 * time.Second
 )
 
+// forwards count what was to be forwarded.
+type forwards struct{ sent, unreached, lost atomic.Int64 }
+
+// Forwards says how many requests were sent to other proxies, how many found nobody there, and how many of those that were
+// sent got no answer, or only a part, since the other proxy went away.
+func (h *Handler) Forwards() (sent, unreached, lost int64) {
+	return h.forwards.sent.Load(), h.forwards.unreached.Load(), h.forwards.lost.Load()
+}
+
 // errUnreached says that nothing was sent, because there was nobody to send it to.
 var errUnreached = errors.New("the proxy is not there")
+
+// errAvoided says the same without a dial: one has failed a moment ago.
+var errAvoided = fmt.Errorf("%w, as a moment ago", errUnreached)
 
 // unreached is the error of a dial.
 type unreached struct{ error }

@@ -146,6 +146,7 @@ type Handler struct {
 	clients  clients
 	asks     asks
 	peers    peers
+	forwards forwards
 	streams  streams
 	memory   exchanges
 	jsonType []string // the Content-Type of answers, which all share and nobody changes

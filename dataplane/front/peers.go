@@ -33,7 +33,7 @@ type peers struct {
 // send sends a request to a peer, and returns its answer once that begins. The error is errUnreached where nothing was sent.
 func (p *peers) send(ctx context.Context, address string, head *http.Request, body []byte) (*http.Response, error) {
 	if p.avoids(address) {
-		return nil, errUnreached
+		return nil, errAvoided
 	}
 	resp, err := p.client.Do(request(ctx, address, head, body)) //nolint:gosec // addresses are the fleet's, never an agent's
 	if errors.Is(err, errUnreached) && ctx.Err() == nil {

@@ -19,6 +19,8 @@ type Proxy struct {
 	Calls func() int64
 	// Connected says that the control plane is in reach.
 	Connected func() bool
+	// Forwards counts requests for other proxies: sent there, not sent since nobody was there, and sent without an answer.
+	Forwards func() (sent, unreached, lost int64)
 	// Servers is the state of each upstream.
 	Servers func() []*gatehousev1.ServerStatus
 }
@@ -45,6 +47,7 @@ func RegisterProxy(reg prometheus.Registerer, p Proxy) {
 			func() float64 { return float64(p.Calls()) }),
 		gauge("gatehouse_control_plane_connected", "1 while the stream to the control plane is up.",
 			func() float64 { return number(p.Connected()) }),
+		forwards(p.Forwards),
 		upstreams{
 			servers: p.Servers,
 			state: prometheus.NewDesc("gatehouse_upstream_state", "1 for the state that an upstream is in, 0 for the others.",
@@ -59,6 +62,30 @@ func number(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// forwards collects what was forwarded.
+type forwards func() (sent, unreached, lost int64)
+
+// desc describes the counters.
+func (forwards) desc() *prometheus.Desc {
+	return prometheus.NewDesc("gatehouse_forwarded_total",
+		"Requests of agents for another proxy: sent there, unreached and served here instead, or lost with that proxy after they were sent.",
+		[]string{"outcome"}, nil)
+}
+
+// Describe is prometheus.Collector's.
+func (f forwards) Describe(out chan<- *prometheus.Desc) { out <- f.desc() }
+
+// Collect is prometheus.Collector's.
+func (f forwards) Collect(out chan<- prometheus.Metric) {
+	if f == nil {
+		return
+	}
+	sent, unreached, lost := f()
+	for outcome, n := range map[string]int64{"sent": sent, "unreached": unreached, "lost": lost} {
+		out <- prometheus.MustNewConstMetric(f.desc(), prometheus.CounterValue, float64(n), outcome)
+	}
 }
 
 // upstreams collects the states of upstreams, so that one that is gone leaves no series behind.
