@@ -111,7 +111,7 @@ func (s *stream) endLocked(why error) {
 	}
 	s.ended = true
 	s.cancel(why)
-	if why == errGone || why == errSlow {
+	if errors.Is(why, errGone) || errors.Is(why, errSlow) {
 		s.unsent = nil
 		s.out.cut()
 		return
