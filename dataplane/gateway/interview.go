@@ -14,7 +14,7 @@ import (
 
 // gatherTime is how long a server may stay silent before what it has asked so far is put to the agent: questions that it
 // asks at the same time go together.
-const gatherTime = 30 * time.Millisecond
+const gatherTime = 100 * time.Millisecond
 
 // inquiry is one question of a legacy server that waits for its answer.
 type inquiry struct {

@@ -252,11 +252,11 @@ func TestLegacyServersAskModernAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	servers := map[string]object{
-		"http":     httpSpec("park", serveFixture(t, both, "-stateless=false")),
-		"stdio":    stdioSpec("park", object{"INTEROP_LEGACY_ONLY": both}, self),
-		"replays":  stdioSpec("replay", object{"INTEROP_LEGACY_ONLY": both}, self),
-		"refuses":  stdioSpec("", object{"INTEROP_LEGACY_ONLY": both}, self),
-		"asks":     stdioSpec("", object{"INTEROP_ASKER": "1"}, self),
+		"http":    httpSpec("park", serveFixture(t, both, "-stateless=false")),
+		"stdio":   stdioSpec("park", object{"INTEROP_LEGACY_ONLY": both}, self),
+		"replays": stdioSpec("replay", object{"INTEROP_LEGACY_ONLY": both}, self),
+		"refuses": stdioSpec("", object{"INTEROP_LEGACY_ONLY": both}, self),
+		"asks":    stdioSpec("", object{"INTEROP_ASKER": "1"}, self),
 	}
 	tools := map[string]string{}
 	for _, server := range []string{"http", "stdio", "replays"} {
