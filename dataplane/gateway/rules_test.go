@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
@@ -15,9 +17,9 @@ import (
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
 
-// rulesFor is the policy of an agent that may use the server s, with rules as "deny resources: file:///secret/*".
+// rulesFor is the policy of an agent that may use the servers s and twin, with rules for s as "deny resources: file:///secret/*".
 func rulesFor(agent string, rules ...string) *gatehousev1.Object {
-	o := policy(agent, []string{"s"}, nil, nil)
+	o := policy(agent, []string{"s", "twin"}, nil, nil)
 	p := o.GetPolicy()
 	for _, text := range rules {
 		side := p.Allow
@@ -34,9 +36,9 @@ func rulesFor(agent string, rules ...string) *gatehousev1.Object {
 
 // ruled is a server s, and agents that may use it: a by rules, b without.
 func ruled(t testing.TB, rules ...string) (*world, *memory) {
-	w := build(t, gateway.Config{Debug: true}, server("s"), settings(true, ""), rulesFor("a", rules...), rulesFor("b"))
+	w := build(t, gateway.Config{Debug: true}, server("s"), server("twin"), settings(true, ""), rulesFor("a", rules...), rulesFor("b"))
 	m := &memory{tools: catalogue(t, tool("echo")), hello: &upstream.Hello{Era: mcp.Legacy, Result: []byte(`{}`)}}
-	w.servers["s"] = m
+	w.servers["s"], w.servers["twin"] = m, m
 	return w, m
 }
 
@@ -218,7 +220,7 @@ func TestCursorsOpenForNobodyElse(t *testing.T) {
 	stranger.Principal = table.Everyone("somebody else")
 	for name, d := range map[string]*gateway.Direct{
 		"another list": request("s", "a", "prompts/list", ""), "another agent": request("s", "b", "tools/list", ""),
-		"another caller": stranger,
+		"another caller": stranger, "another server": request("twin", "a", "tools/list", ""),
 	} {
 		if _, _, raw := turn(t, w, m, d, cursor); !strings.Contains(raw, "invalid cursor: ask for the first page again") {
 			t.Errorf("cursor of %s = %s, want invalid cursor", name, raw)
@@ -236,6 +238,24 @@ func TestCursorsOpenForNobodyElse(t *testing.T) {
 	if e := w.journal.last(t); e.Outcome != record.Outcome(mcp.InvalidArgument) {
 		t.Errorf("record = %+v, want INVALID_ARGUMENT", e)
 	}
+}
+
+func TestCursorsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := build(t, gateway.Config{}, server("s"), settings(true, ""), rulesFor("a"))
+		m := &memory{answer: func(context.Context, *mcp.Call) (*mcp.Reply, error) {
+			return &mcp.Reply{Result: []byte(`{"tools":[],"nextCursor":"2"}`)}, nil
+		}}
+		w.servers["s"] = m
+		first, _, _ := turn(t, w, m, request("s", "a", "tools/list", ""), "")
+		for _, wait := range []time.Duration{11 * time.Hour, 2 * time.Hour} {
+			time.Sleep(wait)
+			_, _, raw := turn(t, w, m, request("s", "a", "tools/list", ""), `"`+*first.Next+`"`)
+			if got, want := strings.Contains(raw, "invalid cursor"), wait == 2*time.Hour; got != want {
+				t.Errorf("after %v more, the page is %s", wait, raw)
+			}
+		}
+	})
 }
 
 func TestNothingIsToldOfHiddenResources(t *testing.T) {
