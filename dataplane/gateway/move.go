@@ -57,7 +57,7 @@ func (w *follower) step() {
 	case next == nil:
 		w.s.mute(true) // what the server says until it has noticed
 		w.stop(ErrMoved)
-	case next.upstream != at.upstream || next.key != at.key || !w.s.hearsTheSame(at.agent, next.agent):
+	case next.key != at.key || !w.s.hearsTheSame(at.agent, next.agent):
 		w.next = next
 		w.stop(ErrMoved)
 	default:
