@@ -55,7 +55,7 @@ func (r *repeating) Read(p []byte) (int, error) {
 
 // smallAnswer answers all but calls; empty for what has no answer.
 func smallAnswer(m largeRequest, modern bool) string {
-	result := ""
+	var result string
 	switch {
 	case m.ID == nil:
 		return ""

@@ -122,11 +122,11 @@ func (o *Outline) value(c byte, i int) int {
 	case isDigit(c):
 		o.state = stateInteger
 	case c == 't':
-		o.state, o.word = stateWord, "rue"
+		o.state, o.word = stateWord, "true"[1:]
 	case c == 'f':
-		o.state, o.word = stateWord, "alse"
+		o.state, o.word = stateWord, "false"[1:]
 	case c == 'n':
-		o.state, o.word = stateWord, "ull"
+		o.state, o.word = stateWord, "null"[1:]
 	default:
 		return o.fail("no value", i)
 	}

@@ -115,21 +115,20 @@ func (a answer) reply(server string, call *mcp.Call, most int) (*mcp.Reply, erro
 	if a.err != nil {
 		return nil, a.err
 	}
-	if a.buf.large != nil {
-		if call.Large {
-			return &mcp.Reply{Spill: mcp.NewSpill(a.buf.large.file, a.buf.large.outline), Free: a.buf.free}, nil
-		}
+	msg := a.msg
+	if l := a.buf.large; l != nil && call.Large {
+		return &mcp.Reply{Spill: mcp.NewSpill(l.file, l.outline), Free: a.buf.free}, nil
+	} else if l != nil {
 		var err error
-		if a.msg, err = a.buf.takeIn(most); err != nil {
+		if msg, err = a.buf.takeIn(most); err != nil {
 			a.buf.free()
 			return nil, unread(server, "sent an answer that cannot be read", err)
 		}
 	}
-	switch {
-	case a.msg.Error == nil:
-		return &mcp.Reply{Result: a.msg.Result, Facts: a.msg.Facts, Room: true, Free: a.buf.free}, nil
+	if msg.Error == nil {
+		return &mcp.Reply{Result: msg.Result, Facts: msg.Facts, Room: true, Free: a.buf.free}, nil
 	}
-	e, err := mcp.ParseError(a.msg.Error)
+	e, err := mcp.ParseError(msg.Error)
 	a.buf.free()
 	if err != nil {
 		return nil, invalid(server, "sent an error that is none", err)
