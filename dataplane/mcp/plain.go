@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -15,11 +16,23 @@ const (
 	slants = '\\' * lows
 )
 
+const (
+	// longString is how much of a string has to be plain before more of it is looked at in blocks of blockBytes.
+	longString = 1 << 10
+	blockBytes = 4 << 10
+)
+
 // plainEnd returns where, from pos on, the first quote, backslash or control character stands, or the end of data, and
 // whether all before it is ASCII. Long strings are most of what passes through a gateway, so it looks at eight bytes at a
-// time, and at 24 where the first eight hold nothing.
+// time, at 24 where the first eight hold nothing, and at whole blocks once a string proves to be long.
 func plainEnd(data []byte, pos int) (end int, ascii bool) {
-	for ; pos+32 <= len(data); pos += 32 {
+	for long := pos + longString; pos+32 <= len(data); pos += 32 {
+		if pos >= long {
+			if pos = skipBlocks(data, pos); pos+32 > len(data) {
+				break
+			}
+			long = pos + longString
+		}
 		b := data[pos : pos+32 : pos+32]
 		m0 := unusual(binary.LittleEndian.Uint64(b))
 		if m0 != 0 { // most strings are short
@@ -47,6 +60,32 @@ func plainEnd(data []byte, pos int) (end int, ascii bool) {
 		}
 	}
 	return pos, true
+}
+
+// skipBlocks returns the first place from pos on, in steps of a block, whose block has anything in it that is not plain ASCII.
+// The runtime finds one kind of byte faster than all kinds are found here at once; what is left to look for takes a third of
+// the work.
+func skipBlocks(data []byte, pos int) int {
+	for pos+blockBytes <= len(data) {
+		b := data[pos : pos+blockBytes]
+		if bytes.IndexByte(b, '"') >= 0 || bytes.IndexByte(b, '\\') >= 0 || !printable(b) {
+			break
+		}
+		pos += blockBytes
+	}
+	return pos
+}
+
+// printable says whether a block, of a multiple of 32 bytes, is ASCII without control characters.
+func printable(b []byte) bool {
+	for ; len(b) >= 32; b = b[32:] {
+		w0, w1 := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		w2, w3 := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
+		if ((w0-spaces)|w0|(w1-spaces)|w1|(w2-spaces)|w2|(w3-spaces)|w3)&highs != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // stop ends a search at the first mark of a word, unless what stands there only is not ASCII.

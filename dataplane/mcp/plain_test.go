@@ -36,12 +36,31 @@ func TestPlainEndFindsEveryByteAtEveryPlace(t *testing.T) {
 	}
 }
 
+func TestPlainEndFindsEveryByteInALongString(t *testing.T) {
+	const size = 14 << 10
+	data := bytes.Repeat([]byte{'a'}, size)
+	for _, c := range []byte{0, 0x1f, ' ', '!', '"', '#', '[', '\\', ']', 0x7f, 0x80, 0xc3, 0xff} {
+		for n := 0; n < size; n += 1 + n%97 {
+			data[n] = c
+			end, ascii := mcp.PlainEnd(data, 3)
+			wantEnd, wantASCII := plainByByte(data, 3)
+			data[n] = 'a'
+			if end != wantEnd || ascii != wantASCII {
+				t.Fatalf("PlainEnd with %q at %d = %d, %v, want %d, %v", c, n, end, ascii, wantEnd, wantASCII)
+			}
+		}
+	}
+}
+
 func FuzzPlainEnd(f *testing.F) {
 	f.Add([]byte(`0123456701234567012345670123456701234567"`), 0)
 	f.Add([]byte("ä0123456701234567012345670123456701234567\x1f"), 3)
 	f.Add([]byte("\x80\xa2\xdc\x00\"\\"), 1)
 	f.Fuzz(func(t *testing.T, data []byte, pos int) {
 		pos = min(max(pos, 0), len(data))
+		if len(data) > 0 && data[0]%2 == 1 { // else blocks would never be reached
+			data = append(bytes.Repeat([]byte("plain ASCII "), 1+len(data)%700), data...)
+		}
 		end, ascii := mcp.PlainEnd(data, pos)
 		wantEnd, wantASCII := plainByByte(data, pos)
 		if end != wantEnd || ascii != wantASCII {
