@@ -264,9 +264,9 @@ func (f *flight) adapt(reply *mcp.Reply) error {
 		defer reply.Close()
 		return f.filter(p, reply.Result)
 	}
-	if reply.Spill != nil && f.call.Era == mcp.Legacy && isLargeQuestion(reply.Spill) {
+	if reply.Spill != nil && holdsNames(reply.Spill) {
 		reply.Close()
-		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q asked more at once than can be put to an agent", f.direct.Server))
+		return refuse(mcp.UpstreamError, fmt.Sprintf("server %q sent a question or a task that is too large", f.direct.Server))
 	}
 	if err := f.hold(reply); err != nil {
 		return err

@@ -13,10 +13,11 @@ func isObject(r *mcp.Reply) bool {
 	return len(r.Result) > 0 && r.Result[0] == '{'
 }
 
-// isLargeQuestion says whether a large result asks for input, which must be in memory to be put to an agent.
-func isLargeQuestion(s *mcp.Spill) bool {
+// holdsNames says whether a large result is a question or a task. Those have parts that are sealed for their agent or put to
+// it, for which they must be in memory.
+func holdsNames(s *mcp.Spill) bool {
 	kind, err := s.Member("resultType")
-	return err == nil && string(kind) == inputRequired
+	return err != nil || string(kind) == inputRequired || string(kind) == `"task"`
 }
 
 // passSpill is pass for a result that is too large for memory. What is appended costs no copy here.

@@ -81,7 +81,6 @@ func TestLargeResultsOfAServerAsItself(t *testing.T) {
 	}{
 		{mcp.Modern, "resources/read", `{"contents":[]}`, `{"contents":[],"resultType":"complete","ttlMs":0,"cacheScope":"private"}`},
 		{mcp.Modern, "resources/read", `{"ttlMs":5,"cacheScope":"public","resultType":"complete"}`, `{"ttlMs":5,"cacheScope":"public","resultType":"complete"}`},
-		{mcp.Modern, "resources/read", `{"resultType":"input_required"}`, `{"resultType":"input_required"}`},
 		{mcp.Legacy, "resources/read", `{"contents":[]}`, `{"contents":[]}`},
 		{mcp.Modern, "prompts/get", `{"messages":[]}`, `{"messages":[],"resultType":"complete"}`},
 	} {
@@ -100,9 +99,11 @@ func TestLargeResultsOfAServerAsItself(t *testing.T) {
 	if got := w.direct(request("s", "a", "prompts/get", `{"name":"x"}`)); !strings.Contains(got, "UPSTREAM_ERROR") {
 		t.Errorf("a large result that is no object = %s, want UPSTREAM_ERROR", got)
 	}
-	m.answer = spilled(t, `{"resultType":"input_required"}`)
-	if got := w.direct(request("s", "a", "prompts/get", `{"name":"x"}`)); !strings.Contains(got, "UPSTREAM_ERROR") {
-		t.Errorf("a large question for an agent that cannot be asked = %s, want UPSTREAM_ERROR", got)
+	for _, result := range []string{`{"resultType":"input_required"}`, `{"resultType":"task"}`, `{"resultType":"a","resultType":"b"}`} {
+		m.answer = spilled(t, result)
+		if got := w.direct(request("s", "a", "prompts/get", `{"name":"x"}`)); !strings.Contains(got, "UPSTREAM_ERROR") {
+			t.Errorf("large result %s, of which a part would have to be sealed, = %s, want UPSTREAM_ERROR", result, got)
+		}
 	}
 }
 
