@@ -1,6 +1,8 @@
 package upstream_test
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -121,6 +123,22 @@ func TestMirroredParametersAreSentAsHeaders(t *testing.T) {
 	}
 	if got, ok := h["Mcp-Param-Bool"]; ok {
 		t.Errorf("header Mcp-Param-Bool = %q, want none for null", got)
+	}
+}
+
+func TestToolsThatMirrorWronglyAreLeftOutWithALine(t *testing.T) {
+	const page = `{"name":"good","inputSchema":{}},{"name":"bad","inputSchema":{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}}`
+	for isModern, want := range map[bool]int{true: 1, false: 0} { // the older era has no such headers
+		var log bytes.Buffer
+		conf := upstream.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		u := one(t, conf, (&web{modern: isModern, page: page}).start(t))
+		c, err := u.Tools(soon(t))
+		if err != nil || c.Tool("good") == nil || (c.Tool("bad") == nil) != isModern {
+			t.Errorf("modern %v: Tools = %v, %v", isModern, c, err)
+		}
+		if n := strings.Count(log.String(), `tool=bad reason="reading x-mcp-header annotations: property \"a\" is no string`); n != want {
+			t.Errorf("modern %v: the log names the tool %d times, want %d:\n%s", isModern, n, want, log.String())
+		}
 	}
 }
 
