@@ -9,9 +9,9 @@ import "testing"
 func TestAllocationsOfACallStayFew(t *testing.T) {
 	h := newPath(t)
 	bounds := map[string]float64{
-		"execute_tool/http/legacy": 38, "execute_tool/http/modern": 33,
-		"execute_tool/stdio/legacy": 29, "execute_tool/stdio/modern": 23,
-		"list_servers": 14, "get_server_tools": 22, "tools_list": 6,
+		"execute_tool/http/legacy": 30, "execute_tool/http/modern": 24,
+		"execute_tool/stdio/legacy": 26, "execute_tool/stdio/modern": 20,
+		"list_servers": 11, "get_server_tools": 20, "tools_list": 5,
 	}
 	for _, p := range pathCalls() {
 		bound, bounded := bounds[p.name]

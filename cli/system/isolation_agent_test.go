@@ -70,11 +70,7 @@ func (a *isolated) run(ctx context.Context, calls int, wrong func(format string,
 // choose is which call an agent makes as its i-th. Agents are out of step with one another.
 func (a *isolated) choose(i int) *call {
 	kinds := []string{kindPlain, kindTalk, kindAsk, kindHang, kindExecute, kindLate}
-	c := &call{id: i, kind: kinds[(a.n+i)%6], server: isolationServers[(a.n*2+i/6)%3], secret: fmt.Sprintf("@a%d.c%d@", a.n, i)}
-	if c.kind == kindAsk && a.modern && c.server != "modern" {
-		c.kind = kindTalk // a legacy server's questions do not reach agents of the modern era
-	}
-	return c
+	return &call{id: i, kind: kinds[(a.n+i)%6], server: isolationServers[(a.n*2+i/6)%3], secret: fmt.Sprintf("@a%d.c%d@", a.n, i)}
 }
 
 // greet opens the sessions of a legacy agent, which wants to hear everything.
@@ -218,11 +214,12 @@ type answered struct {
 
 // respond answers the question of a modern server.
 func (r *answered) respond(c *call) (responses, state any, err error) {
-	q, ok := r.InputRequests["q"]
-	if !ok || q.Params.Message != c.secret {
-		return nil, nil, fmt.Errorf("asked %+v, want the question of %s", r.InputRequests, c.secret)
+	for name, q := range r.InputRequests {
+		if len(r.InputRequests) == 1 && q.Params.Message == c.secret {
+			return object{name: reveal(c)}, r.RequestState, nil
+		}
 	}
-	return object{"q": reveal(c)}, r.RequestState, nil
+	return nil, nil, fmt.Errorf("asked %+v, want the question of %s", r.InputRequests, c.secret)
 }
 
 // reveal is the agent's answer to a question of that call.

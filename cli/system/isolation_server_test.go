@@ -178,13 +178,20 @@ type lineServer struct {
 	calling   sync.WaitGroup
 }
 
-// serveLines plays the server until its input ends.
+// serveLines plays the server until its input ends, which cancels the calls that are left.
 func serveLines(in io.Reader, out io.Writer) {
 	s := &lineServer{marks: os.Getenv(marksEnv), out: out, calls: map[string]chan struct{}{}, asked: map[string]chan elicited{}}
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		s.take(parse[wire](lines.Bytes()))
 	}
+	s.mu.Lock()
+	for _, c := range s.calls {
+		close(c)
+	}
+	clear(s.calls)
+	s.mu.Unlock()
+	s.calling.Wait()
 }
 
 func (s *lineServer) say(message []byte) {
@@ -221,7 +228,7 @@ func (s *lineServer) take(m wire) {
 }
 
 func (s *lineServer) call(m wire, cancelled <-chan struct{}) {
-	w := &worker{marks: s.marks, cancelled: cancelled, mute: s.isExclusive(), ask: func(params any) elicited { return s.question(string(m.ID), params) }}
+	w := &worker{marks: s.marks, cancelled: cancelled, mute: s.isExclusive(), ask: func(params any) elicited { return s.question(string(m.ID), params, cancelled) }}
 	w.notify = func(method string, params any) { s.say(encode(object{"method": method, "params": params})) }
 	c := parse[work](m.Params)
 	result := w.do(&c)
@@ -240,13 +247,23 @@ func (s *lineServer) isExclusive() bool {
 }
 
 // question asks with the id of the call that asks: those of different calls collide with nothing.
-func (s *lineServer) question(id string, params any) elicited {
+func (s *lineServer) question(id string, params any, cancelled <-chan struct{}) elicited {
 	answer := make(chan elicited, 1)
 	s.mu.Lock()
 	s.asked[id] = answer
 	s.mu.Unlock()
 	s.say(encode(object{"id": json.RawMessage(id), "method": "elicitation/create", "params": params}))
-	return <-answer
+	return await(answer, cancelled)
+}
+
+// await waits for an answer, which a call that is cancelled does not get.
+func await(answer <-chan elicited, cancelled <-chan struct{}) elicited {
+	select {
+	case given := <-answer:
+		return given
+	case <-cancelled:
+		return elicited{}
+	}
 }
 
 // marks counts the marks of a kind.

@@ -63,6 +63,8 @@ func TestAgentsHearNothingOfEachOther(t *testing.T) {
 	idleBalancer()
 	idleWeb()
 	idleModern()
+	// Sessions with servers are kept for the next agent that declares the same; they go with the servers.
+	mustGwctl(t, c, nil, "delete", "servers/stdio", "servers/web", "servers/modern", "--wait", "--timeout", "60s")
 	var held []footprint
 	defer func() { t.Logf("gateways held %v before and %v after", before, held) }()
 	eventually(t, "goroutines and descriptors are back where they were", func() bool { // gateways keep connections to each other a while
@@ -149,11 +151,10 @@ func isolationManifest(dir, web, modern string) string {
 		panic(err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "apiVersion: gatehouse/v1\nkind: Server\nmetadata: {name: stdio}\nspec: {stdio: {command: %q, env: {%s: lines, %s: %q, GORACE: atexit_sleep_ms=0}}}\n---\n",
+	fmt.Fprintf(&b, "apiVersion: gatehouse/v1\nkind: Server\nmetadata: {name: stdio}\nspec: {stdio: {command: %q, env: {%s: lines, %s: %q, GORACE: atexit_sleep_ms=0}}, questions: {tier: park}}\n---\n",
 		exe, serverEnv, marksEnv, dir)
-	for name, url := range map[string]string{"web": web, "modern": modern} {
-		fmt.Fprintf(&b, "apiVersion: gatehouse/v1\nkind: Server\nmetadata: {name: %s}\nspec: {http: {url: %q}}\n---\n", name, url)
-	}
+	fmt.Fprintf(&b, "apiVersion: gatehouse/v1\nkind: Server\nmetadata: {name: web}\nspec: {http: {url: %q}, questions: {tier: park}}\n---\n", web)
+	fmt.Fprintf(&b, "apiVersion: gatehouse/v1\nkind: Server\nmetadata: {name: modern}\nspec: {http: {url: %q}}\n---\n", modern)
 	for n := range isolationAgents {
 		b.WriteString(policy(isolationAgent(n), "{allow: {servers: [stdio, web, modern]}}"))
 	}

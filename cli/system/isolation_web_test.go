@@ -79,7 +79,8 @@ func (s *webServer) serveLegacy(w http.ResponseWriter, session string, m wire) {
 	case m.ID == nil:
 		w.WriteHeader(http.StatusAccepted)
 	case m.Method == "tools/call":
-		s.call(w, m, &worker{cancelled: s.cancellation(session + string(m.ID)), ask: s.asker(w, session, m.ID)})
+		cancelled := s.cancellation(session + string(m.ID))
+		s.call(w, m, &worker{cancelled: cancelled, ask: s.asker(w, session, m.ID, cancelled)})
 	default:
 		if m.Method == "initialize" {
 			w.Header().Set("Mcp-Session-Id", fmt.Sprintf("s%d-", s.sessions.Add(1)))
@@ -108,14 +109,14 @@ func (s *webServer) cancel(call string) {
 }
 
 // asker asks on the stream of a call, with the call's own id.
-func (s *webServer) asker(w http.ResponseWriter, session string, id json.RawMessage) func(any) elicited {
+func (s *webServer) asker(w http.ResponseWriter, session string, id json.RawMessage, cancelled <-chan struct{}) func(any) elicited {
 	return func(params any) elicited {
 		answer := make(chan elicited, 1)
 		s.mu.Lock()
 		s.asked[session+string(id)] = answer
 		s.mu.Unlock()
 		event(w, encode(object{"id": id, "method": "elicitation/create", "params": params}))
-		return <-answer
+		return await(answer, cancelled)
 	}
 }
 

@@ -39,6 +39,7 @@ func (x *crossing) park(ctx context.Context) (*mcp.Reply, error) {
 	t, c := x.table, *x.c
 	t.Retain()
 	done := func() { cancel(); t.Release() }
+	p.attach(x.relay) // before the call begins: a server may speak at once
 	if !x.g.lot.begin(p, func() { p.run(within, x.u, &c) }, done) {
 		done()
 		return nil, x.full(errClosed)
@@ -46,9 +47,9 @@ func (x *crossing) park(ctx context.Context) (*mcp.Reply, error) {
 	return x.attend(ctx, p)
 }
 
-// attend waits for a call with the agent's request: for its end, which is the answer, or for a question, which is as well.
+// attend waits for a call, which x's agent hears already, with the agent's request: for its end, which is the answer, or
+// for a question, which is as well.
 func (x *crossing) attend(ctx context.Context, p *parked) (*mcp.Reply, error) {
-	p.attach(x.relay)
 	asked, over := p.wait(ctx)
 	p.attach(nil)
 	switch {
@@ -98,7 +99,11 @@ func (x *crossing) unpark(ctx context.Context, v seal.Value) (*mcp.Reply, error)
 	if p == nil {
 		return nil, gone
 	}
+	p.attach(x.relay) // before the server has its answer, and speaks again
 	left, err := p.give(x.responses)
+	if err != nil || len(left) > 0 {
+		p.attach(nil)
+	}
 	switch {
 	case err != nil: // the agent may still do better
 		if _, again := x.postpone(p, p.waiting()); again != nil {
