@@ -148,11 +148,33 @@ func (l *lot) forget(p *parked) {
 // abandon drops a call that nobody will ask for any more. It is cancelled, at once or when it had a moment to end by itself.
 func (l *lot) abandon(p *parked, within time.Duration) {
 	l.mu.Lock()
+	ended := l.dropLocked(p)
+	l.mu.Unlock()
+	p.part(ended, within)
+}
+
+// expire ends a call whose agent did not come back in time. An agent that comes at this very moment has it, or finds it gone.
+func (l *lot) expire(p *parked, round int) {
+	l.mu.Lock()
+	if p.attended || p.round != round || l.closed {
+		l.mu.Unlock()
+		return
+	}
+	ended := l.dropLocked(p)
+	l.mu.Unlock()
+	p.part(ended, partingTime)
+}
+
+// dropLocked takes a call out for good, and says whether it has ended already.
+func (l *lot) dropLocked(p *parked) (ended bool) {
 	delete(l.calls, p.id)
 	l.leaveLocked(p)
-	ended := p.ended
 	p.gone = true
-	l.mu.Unlock()
+	return p.ended
+}
+
+// part ends a call that was dropped. Its reply is closed here where it had ended by then, else when it does.
+func (p *parked) part(ended bool, within time.Duration) {
 	switch {
 	case ended:
 		p.reply.Close()
@@ -161,16 +183,6 @@ func (l *lot) abandon(p *parked, within time.Duration) {
 	default:
 		p.giveUp()
 		time.AfterFunc(within, p.cancel)
-	}
-}
-
-// expire ends a call whose agent did not come back in time.
-func (l *lot) expire(p *parked, round int) {
-	l.mu.Lock()
-	late := p.attended || p.round != round || l.closed
-	l.mu.Unlock()
-	if !late {
-		l.abandon(p, partingTime)
 	}
 }
 
