@@ -209,8 +209,8 @@ func knowAsJSONText(t *testing.T, m mcp.Message) {
 			errors = append(errors, each)
 		}
 	}
-	clear := func(all []member, name string) bool { return len(all) == 0 || len(all) == 1 && all[0].name == name }
-	ambiguous := !clear(types, "resultType") || !clear(errors, "isError")
+	single := func(all []member, name string) bool { return len(all) == 0 || len(all) == 1 && all[0].name == name }
+	ambiguous := !single(types, "resultType") || !single(errors, "isError")
 	typed := ambiguous || len(types) > 0
 	failed := !ambiguous && len(errors) == 1 && string(errors[0].value) == "true"
 	if m.Facts.Typed != typed || m.Facts.Failed != failed {
