@@ -8,7 +8,7 @@ import (
 
 // wheelSlots is into how many parts the open streams are divided, which take turns: so that thousands do not all get
 // their comment at the same moment.
-const wheelSlots = 16
+const wheelSlots = 64
 
 // streams are the open event streams. One goroutine, which is there only while there are any, looks after them all.
 type streams struct {
