@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -183,7 +184,7 @@ func failures(all map[string]outcome) (list []string) {
 	return list
 }
 
-// reply is an answer to a modern request.
+// modernReply is an answer to a modern request.
 type modernReply struct {
 	status int
 	Result struct {
@@ -207,9 +208,7 @@ func modernCall(t *testing.T, url, method string, params, capabilities object) m
 		"io.modelcontextprotocol/protocolVersion":    "2026-07-28",
 		"io.modelcontextprotocol/clientCapabilities": capabilities,
 	}}
-	for name, value := range params {
-		full[name] = value
-	}
+	maps.Copy(full, params)
 	body, err := json.Marshal(object{"jsonrpc": "2.0", "id": 1, "method": method, "params": full})
 	if err != nil {
 		t.Fatal(err)
