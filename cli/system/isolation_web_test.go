@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,6 +39,7 @@ func (s *webServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodDelete:
+		s.endSession(r.Header.Get("Mcp-Session-Id"))
 		return
 	case http.MethodGet:
 		w.WriteHeader(http.StatusMethodNotAllowed)
@@ -105,6 +107,21 @@ func (s *webServer) cancel(call string) {
 	case <-c: // cancelled twice
 	default:
 		close(c)
+	}
+}
+
+// endSession cancels the calls that a session leaves.
+func (s *webServer) endSession(session string) {
+	s.mu.Lock()
+	var left []string
+	for call := range s.calls {
+		if strings.HasPrefix(call, session) {
+			left = append(left, call)
+		}
+	}
+	s.mu.Unlock()
+	for _, call := range left {
+		s.cancel(call)
 	}
 }
 

@@ -337,12 +337,12 @@ func (c *httpConn) cancelCall(said *spoken, id int64, method string) {
 // close ends the session, if there is one, and waits for what runs beside the calls. Calls under way end with their own
 // contexts.
 func (c *httpConn) close() {
+	c.beside.wait() // cancellations that are on their way, before the session is gone
 	if said := c.said.Load(); said.session != "" && !c.isLost() {
 		c.goodbye(said)
 	}
 	c.lose()
 	c.cancel()
-	c.beside.wait()
 }
 
 // isLost says whether lose was called.
