@@ -71,7 +71,7 @@ func webCrimes(elsewhere string) map[string]crime {
 		"deep":               {"UPSTREAM_ERROR", "is none", says(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{"a":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+`}}`)},
 		"HTML":               {"UPSTREAM_ERROR", "is none", says("text/html", "<html><body>Welcome!</body></html>")},
 		"nothing":            {"UPSTREAM_ERROR", "is none", says(asJSON, "")},
-		"bomb":               {"UPSTREAM_ERROR", "is none", bomb},
+		"bomb":               {"UPSTREAM_ERROR", "is compressed", bomb},
 		"headers":            {"SERVER_UNAVAILABLE", "", manyHeaders},
 		"trickle":            {"TIMEOUT", "in time", trickle},
 		"silence":            {"TIMEOUT", "in time", silence},

@@ -34,6 +34,9 @@ var errNotJSON = errors.New("its content is not application/json")
 // errWrongID says that a response has the id of another request: taking it would give one agent another's answer.
 var errWrongID = errors.New("it has the id of another request")
 
+// errCoded says that an answer is compressed. It is refused unread: none is asked for, so that nothing small becomes large.
+var errCoded = errors.New("it is compressed, which was not asked for")
+
 // httpConn is a connection over Streamable HTTP (MCP 2025-11-25 and 2026-07-28, basic/transports). Each request is a POST
 // whose answer is a JSON body or an event stream. In the legacy era it may have a session; in the modern era it is
 // nothing but the knowledge of the era.
@@ -103,6 +106,9 @@ func (c *httpConn) exchange(ctx context.Context, x *exchange) (*mcp.Reply, error
 		if id := resp.Header.Get(mcp.HeaderSession); id != "" {
 			c.session.Store(&id)
 		}
+	}
+	if coding := resp.Header.Get("Content-Encoding"); resp.StatusCode == http.StatusOK && coding != "" && coding != "identity" {
+		return nil, invalid(c.name, "sent an answer that is none", errCoded)
 	}
 	if resp.StatusCode == http.StatusOK && isType(resp, "text/event-stream") {
 		return c.stream(ctx, x, resp)

@@ -189,6 +189,25 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
+// A compressed answer is refused by its head, whatever its length: the server here would go on for ever.
+func TestCompressedAnswersAreRefusedUnread(t *testing.T) {
+	left := make(chan struct{})
+	w := &web{respond: func(w http.ResponseWriter, r *http.Request, _ request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Encoding", "gzip")
+		for r.Context().Err() == nil {
+			w.Write(make([]byte, 1<<16))
+		}
+		close(left)
+	}}
+	u := one(t, upstream.Config{}, w.start(t))
+	_, err := u.Call(soon(t), tool("x"))
+	if !errors.Is(err, mcp.ErrInvalidResponse) || !strings.Contains(err.Error(), "compressed") {
+		t.Errorf("Call = %v, want ErrInvalidResponse that says compressed", err)
+	}
+	<-left
+}
+
 func TestErrorsArePassedOnWhateverTheStatus(t *testing.T) {
 	for _, status := range []int{200, 400, 404, 500} {
 		w := answering(status, "application/json", `{"jsonrpc":"2.0","id":ID,"error":{"code":-32050,"message":"m","data":[1.0]}}`)
