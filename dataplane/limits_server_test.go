@@ -90,8 +90,9 @@ func TestSessionsWithAServerAreBounded(t *testing.T) {
 	perCall.GetServer().Session = gatehousev1.SessionMode_SESSION_MODE_CALL
 	p, _ := limited(t, "server-sessions=1", perCall)
 	stuck := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"execute_tool","arguments":{"server":"percall","tool":"stuck","timeout_ms":60000}}}`
-	p.raw(head("POST /mcp", fmt.Sprintf("Content-Length: %d", len(stuck))) + stuck)
 	eventually(t, "another call is refused", func() bool {
+		// Sent each time: where the call before still has the session, this one is refused instead.
+		p.raw(head("POST /mcp", fmt.Sprintf("Content-Length: %d", len(stuck))) + stuck)
 		got := p.call("k", "execute_tool", `{"server":"percall","tool":"echo"}`).body
 		return strings.Contains(got, `"code":"SERVER_UNAVAILABLE"`) && strings.Contains(got, "all are in use")
 	})
