@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/loopback"
 )
 
 // lab holds the processes of one section.
@@ -113,12 +115,11 @@ func (l *lab) stop() {
 }
 
 func freeAddr() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Addr()
 	if err != nil {
-		return ""
+		return "" // on which no program starts
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // until waits for a condition, at most 30 s.

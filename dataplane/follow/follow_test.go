@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/follow"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/loopback"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 	gatehousev1 "github.com/gatehouse-mcp/gatehouse/gen/gatehouse/v1"
 )
@@ -137,7 +138,11 @@ func TestEveryHeartbeatIsAnswered(t *testing.T) {
 }
 
 func TestFollowerComesBackToARestartedControlPlane(t *testing.T) {
-	c := listen(t, "127.0.0.1:0")
+	addr, err := loopback.Addr() // which stays ours between the two
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := listen(t, addr)
 	p := newProxy(t, c.addr, t.TempDir())
 	p.run(t)
 	c.welcome(t, nil)

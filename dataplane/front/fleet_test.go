@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/front"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/loopback"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
 )
 
@@ -214,12 +214,11 @@ func do(t *testing.T, r *http.Request, session string) *http.Response {
 // deadAddress is one that nobody listens at.
 func deadAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Addr()
 	if err != nil {
-		t.Fatalf("Listen: %v", err)
+		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 func TestStreamsOfAServerAreServedAtTheirHome(t *testing.T) {

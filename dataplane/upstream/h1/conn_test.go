@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/loopback"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
@@ -301,12 +302,11 @@ func TestManyCallersGetTheirOwnAnswers(t *testing.T) {
 }
 
 func TestServerThatIsNotThereIsAnError(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Addr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	s := &server{addr: l.Addr().String()}
+	s := &server{addr: addr}
 	if _, _, err := post(soon(t), client(t, s, h1.Config{}), request(t, s, "x")); err == nil {
 		t.Error("Post to nobody = nil, want an error")
 	}
