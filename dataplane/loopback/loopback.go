@@ -30,8 +30,9 @@ var (
 func Addr() (string, error) {
 	mu.Lock()
 	defer mu.Unlock()
-	for range endPort - firstPort {
-		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(endPort-firstPort))
+	start := rand.IntN(endPort - firstPort) //nolint:gosec // G404: only keeps processes from trying the same ports in turn
+	for i := range endPort - firstPort {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+(start+i)%(endPort-firstPort))
 		claim, err := net.ListenPacket("udp", addr)
 		if err != nil {
 			continue

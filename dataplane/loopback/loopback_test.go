@@ -36,7 +36,7 @@ func TestAddressesAreFreeAndNamedOnce(t *testing.T) {
 			t.Errorf("listening on what Addr named: %v", err)
 			continue
 		}
-		defer l.Close()
+		t.Cleanup(func() { l.Close() })
 		if c, err := net.ListenPacket("udp", addr); err == nil {
 			c.Close()
 			t.Errorf("%s can be claimed again", addr)
