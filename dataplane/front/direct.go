@@ -46,11 +46,14 @@ func (h *Handler) direct(ctx context.Context, w http.ResponseWriter, r *http.Req
 		h.remember(x)
 	}
 	begun := e.close() // from here on nothing of the upstream's mixes with the answer
-	if begun {
+	switch {
+	case begun:
 		h.endEvents(ctx, e, x, reply, err)
-		return
+	case err == nil && reply.Error != nil && x.era == mcp.Legacy && prefersEvents(r.Header):
+		h.writeErrorEvent(w, x, reply.Error)
+	default:
+		h.answer(ctx, w, r, x, reply, err)
 	}
-	h.answer(ctx, w, r, x, reply, err)
 }
 
 // endEvents ends a stream with the answer. A request that its agent cancelled gets none.

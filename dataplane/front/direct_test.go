@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/dataplane/front"
 )
 
 // direct sends a message to a single server and returns the response, whose body the test closes at its end.
@@ -136,5 +138,20 @@ func TestStreamOfAServerFollowsSubscriptions(t *testing.T) {
 	defer ended.Body.Close()
 	if _, err := events.ReadString('\x00'); err != io.EOF {
 		t.Errorf("stream of an ended session: %v, want its end", err)
+	}
+}
+
+func TestErrorsComeInTheFormThatTheAgentNamesFirst(t *testing.T) {
+	h := front.New(config(t, newTools()))
+	const body = `{"jsonrpc":"2.0","id":"r","method":"resources/read","params":{"uri":"x"}}`
+	const text = `{"jsonrpc":"2.0","id":"r","error":{"code":-32002,"message":"no such thing","data":{"uri":"x"}}}`
+	for accept, want := range map[string]struct{ kind, body string }{
+		"application/json, text/event-stream": {"application/json", text},
+		"text/event-stream, application/json": {"text/event-stream", "retry: 1000\nevent: message\ndata: " + text + "\n\n"},
+	} {
+		w := postTo(h, "/mcp/everything", body, "Accept", accept)
+		if got := w.Body.String(); w.Code != http.StatusOK || w.Header().Get("Content-Type") != want.kind || got != want.body {
+			t.Errorf("Accept: %s: %d %s %q, want %s %q", accept, w.Code, w.Header().Get("Content-Type"), got, want.kind, want.body)
+		}
 	}
 }

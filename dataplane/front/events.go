@@ -140,9 +140,19 @@ func (h *Handler) writeEvent(w http.ResponseWriter, x *exchange, result []byte) 
 	x.out = append(x.out, result...)
 	flatten(x.out[start:])
 	x.out = append(append(x.out, mcp.ResponseTail...), eventTail...)
+	h.writeWhole(w, x.out)
+}
+
+// writeErrorEvent is writeEvent for an error that answers a legacy request.
+func (h *Handler) writeErrorEvent(w http.ResponseWriter, x *exchange, e *mcp.Error) {
+	h.writeWhole(w, appendEvent([]byte(retry), mcp.AppendError(nil, x.msg.ID, e)))
+}
+
+// writeWhole writes all of a stream of events at once.
+func (h *Handler) writeWhole(w http.ResponseWriter, events []byte) {
 	beginEvents(w.Header())
-	w.Header().Set("Content-Length", strconv.Itoa(len(x.out)))
-	h.write(w, x.out)
+	w.Header().Set("Content-Length", strconv.Itoa(len(events)))
+	h.write(w, events)
 }
 
 // beginEvents sets the headers of a stream of events; nothing on the way may hold it back.

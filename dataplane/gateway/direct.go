@@ -125,9 +125,20 @@ func (f *flight) passThrough(ctx context.Context) error {
 		reply, err = &mcp.Reply{Error: answer}, nil
 	}
 	if err != nil {
-		return fromUpstream(ctx, d.Server, err)
+		return f.failed(ctx, err)
 	}
 	return f.adapt(reply)
+}
+
+// failed says what becomes of a request that got no answer. Where the server took it and ended its own answer before it was
+// one, that is an error of the server's, as its JSON-RPC errors are: in a tool result the tool would seem to speak, of which
+// nobody knows whether it ran. An agent of the server's own would get an error of the protocol from its client, too.
+func (f *flight) failed(ctx context.Context, err error) error {
+	told := fromUpstream(ctx, f.direct.Server, err)
+	if r, ok := errors.AsType[*refusal](told); ok && errors.Is(err, mcp.ErrUnanswered) {
+		r.protocol = mcp.CodeInternalError
+	}
+	return told
 }
 
 // ask sends the request. The handshakes are answered from what the upstream said in its own.

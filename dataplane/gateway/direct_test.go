@@ -152,6 +152,31 @@ func TestDirectPassesErrorsOfTheUpstream(t *testing.T) {
 	}
 }
 
+func TestCallThatWasTakenAndNotAnsweredIsAnErrorOfTheServers(t *testing.T) {
+	w, m := single(t)
+	for _, test := range []struct {
+		err          error
+		method, want string
+	}{
+		{errors.Join(mcp.ErrUnavailable, mcp.ErrUnanswered), "tools/call", `{"code":-32603,`},
+		{errors.Join(mcp.ErrUnavailable, mcp.ErrUnanswered), "prompts/get", `{"code":-32603,`},
+		{mcp.ErrUnavailable, "tools/call", `{"isError":true,`},
+		{mcp.ErrUnavailable, "prompts/get", `{"code":-32602,`},
+	} {
+		m.answer = func(context.Context, *mcp.Call) (*mcp.Reply, error) { return nil, test.err }
+		for _, era := range []mcp.Era{mcp.Legacy, mcp.Modern} {
+			d := request("s", "a", test.method, `{"name":"echo"}`)
+			d.Era = era
+			if got := w.direct(d); !strings.HasPrefix(got, test.want) || !strings.Contains(got, `{"error":{"code":"SERVER_UNAVAILABLE"`) {
+				t.Errorf("%s in the %s era after %v = %s, want %s with SERVER_UNAVAILABLE", test.method, era, test.err, got, test.want)
+			}
+			if e := w.journal.last(t); e.Outcome != record.Outcome(mcp.ServerUnavailable) {
+				t.Errorf("record = %+v", e)
+			}
+		}
+	}
+}
+
 func TestDirectKeepsArgumentsAndOwnTokens(t *testing.T) {
 	w, m := single(t)
 	const params = `{"name":"echo","arguments":{"agent_id":"x", "n":1e400},"_meta":{"progressToken":7,"io.modelcontextprotocol/protocolVersion":"2026-07-28","trace":1},"z":0}`

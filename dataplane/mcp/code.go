@@ -35,6 +35,8 @@ const (
 var (
 	// ErrUnavailable says that the upstream could not be reached, or went away before it answered.
 	ErrUnavailable = errors.New("upstream unavailable")
+	// ErrUnanswered says of an ErrUnavailable that the upstream took the request, and ended its answer before it was one.
+	ErrUnanswered = errors.New("whether the request was executed is not known")
 	// ErrTimeout says that the upstream did not answer before the call's deadline.
 	ErrTimeout = errors.New("upstream timed out")
 	// ErrBusy says that the upstream has as many calls under way as it may have; nothing was sent.

@@ -34,6 +34,11 @@ func notExecuted(server, what string) error {
 	return fmt.Errorf("%w: server %s %s: %w", mcp.ErrUnavailable, server, what, errNotExecuted)
 }
 
+// unanswered is unavailable for a request that the server took.
+func unanswered(server, what string) error {
+	return fmt.Errorf("%w: server %s %s: %w", mcp.ErrUnavailable, server, what, mcp.ErrUnanswered)
+}
+
 // invalid wraps mcp.ErrInvalidResponse around what a server did, and what was found wrong with that. The cause is in the
 // text alone, for the same reason as in unavailable.
 func invalid(server, what string, cause error) error {

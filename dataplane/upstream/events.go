@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"time"
+	"unicode"
 )
 
 // event is one server-sent event.
@@ -27,9 +28,19 @@ type eventReader struct {
 	beside int
 	// spills take events that are large; nil keeps all in memory.
 	spills *spills
-	// lastID is the id of the newest event, with which a stream can be taken up again.
+	// from is where the stream can be taken up again; what was said of that on one before it goes on to hold.
+	from place
+	// id is the newest that was read. It holds once its event has ended: one that was cut is to come again.
+	id string
+}
+
+// place is where a stream can be taken up again. Its zero value is nowhere.
+type place struct {
+	// lastID is the id of the newest event; empty where the server gave none.
 	lastID string
-	retry  time.Duration // what the server asks to wait before the stream is opened again; 0 where it did not
+	// retry is what the server asks to wait before the stream is opened again, where it asked at all.
+	retry time.Duration
+	asked bool
 }
 
 // newEventReader reads from in, which it does not close; limit bounds the data of one event, in bytes, and
@@ -37,6 +48,9 @@ type eventReader struct {
 func newEventReader(in io.Reader, mem *memory, limit int) *eventReader {
 	return &eventReader{in: mem.takeReader(in), mem: mem, limit: limit}
 }
+
+// goOn has the reader of a stream that was taken up again know what the ones before it said.
+func (r *eventReader) goOn(from place) { r.from, r.id = from, from.lastID }
 
 // close gives the reader's memory back.
 func (r *eventReader) close() { r.mem.giveReader(r.in) }
@@ -51,7 +65,7 @@ func (r *eventReader) next() (event, error) {
 		line, more, err := r.line()
 		switch whole := ev.data.length() > 0; {
 		case whole && (err == nil && len(line) == 0 || errors.Is(err, io.EOF)):
-			r.beside = 0
+			r.beside, r.from.lastID = 0, r.id
 			return ev, nil
 		case err == nil:
 			begun, err = r.take(&ev, line, more, begun)
@@ -71,7 +85,7 @@ func (r *eventReader) take(ev *event, line []byte, more, begun bool) (_ bool, er
 	}
 	switch {
 	case len(line) == 0:
-		ev.name, begun = "", false
+		ev.name, begun, r.from.lastID = "", false, r.id // an event without data may have an id all the same
 	case data || !more: // another field as long as that is thrown away
 		begun, err = r.field(ev, line, begun)
 	}
@@ -119,10 +133,12 @@ func (r *eventReader) field(ev *event, line []byte, begun bool) (bool, error) {
 	case "event":
 		ev.name = string(value)
 	case "id":
-		r.lastID = string(value)
+		if !bytes.ContainsFunc(value, unicode.IsControl) { // it is to become a header
+			r.id = string(value)
+		}
 	case "retry":
-		if ms, err := strconv.Atoi(string(value)); err == nil && ms >= 0 {
-			r.retry = time.Duration(ms) * time.Millisecond
+		if ms, err := strconv.ParseUint(string(value), 10, 31); err == nil {
+			r.from.retry, r.from.asked = time.Duration(ms)*time.Millisecond, true
 		}
 	}
 	return begun, nil

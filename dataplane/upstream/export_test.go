@@ -29,10 +29,10 @@ func ReadEvents(stream io.Reader, limit int) (events []Event, lastID string, err
 	for {
 		ev, err := r.next()
 		if errors.Is(err, io.EOF) {
-			return events, r.lastID, nil
+			return events, r.from.lastID, nil
 		}
 		if err != nil {
-			return events, r.lastID, err
+			return events, r.from.lastID, err
 		}
 		events = append(events, Event{ev.name, string(ev.data.b)})
 		ev.data.free()

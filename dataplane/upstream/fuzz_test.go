@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
 )
@@ -56,11 +57,11 @@ func (p *pieces) Read(to []byte) (int, error) {
 // ends no line, and for fields other than data that are longer than the reader's memory. The second result is the newest event's id; the third says that an event with more data than limit ended
 // it all.
 func plainEvents(stream string, limit int) (events []upstream.Event, lastID string, over bool) {
-	var name, data string
+	var name, data, id string
 	begun, beside := false, 0
 	flush := func() {
 		if data != "" {
-			beside = 0
+			beside, lastID = 0, id
 			events = append(events, upstream.Event{Name: name, Data: data})
 		}
 		name, data, begun = "", "", false
@@ -79,14 +80,16 @@ func plainEvents(stream string, limit int) (events []upstream.Event, lastID stri
 			}
 		}
 		if line == "" {
+			lastID = id
 			continue
 		}
 		field, value, _ := strings.Cut(line, ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {
 		case long && field != "data": // thrown away
+		case field == "id" && strings.ContainsFunc(value, unicode.IsControl): // it cannot be a header
 		case field == "id":
-			lastID = value
+			id = value
 		case field == "event":
 			name = value
 		case field == "data":
@@ -108,6 +111,7 @@ func FuzzEvents(f *testing.F) {
 		"data: " + strings.Repeat("x", 90) + "\ndata: y\n\n", "\n\n", "datax: 1\n\n", "event: e\n\ndata: 1\n\n",
 		":" + strings.Repeat("c", 200) + "\ndata: z\n\n", "data: " + strings.Repeat("x", upstream.ReadBytes-7) + "\r\n\r\ndata: z",
 		"data: " + strings.Repeat("x", upstream.ReadBytes-6) + "\n\n", "id:" + strings.Repeat("x", 90) + "\ndata: z\n\n", "\r\r\n",
+		"id: 1\ndata: a\n\nid: 2\ndata: b", "id: 1\n\nid: 2\n", "id: 1\n\nid: \x00\n\n", "id: a\rb\n\n", "id: 1\n\nid\n\n",
 		"database: " + strings.Repeat("x", 90) + "\ndata: z\n\n",
 	} {
 		f.Add([]byte(s), []byte(nil), 1<<20)

@@ -20,9 +20,9 @@ import (
 const (
 	// Times of what is not a call itself, and how often a broken stream is taken up.
 	lingerTime  = 20 * time.Millisecond // for the end of a stream whose answer has come
-	resumePause = time.Second           // before a broken stream is opened again, where the server names no other time
-	longPause   = 30 * time.Second
-	maxResumes  = 5
+	resumePause = time.Second           // before a stream is opened again, where the server names no other time
+	resumeStep  = 20 * time.Millisecond // by which the pause grows with each stream that brings nothing, up to resumePause
+	maxFailures = 5                     // to open a stream again, in a row
 )
 
 // errEarly says that a stream ended before the answer came.
@@ -217,30 +217,45 @@ func (c *httpConn) forgot(status int, msg mcp.Message, body []byte) bool {
 			bytes.Contains(bytes.ToLower(body), []byte("session"))
 }
 
-// stream reads an event stream until the answer comes. In the legacy era a stream that breaks is taken up again where the
-// server numbered its events (MCP 2025-11-25, basic/transports §Resumability).
+// stream reads an event stream until the answer comes. In the legacy era a server may end a stream before, as often as it
+// likes, and go on where it is asked to (MCP 2025-11-25, basic/transports §Sending messages, §Resumability). Only the call's
+// time bounds how long that goes on.
 func (c *httpConn) stream(ctx context.Context, x *exchange, resp *http.Response) (*mcp.Reply, error) {
 	body := resp.Body
-	for resumes := 0; ; resumes++ {
+	var from place
+	for empty := 0; ; empty++ {
 		// Each round reads one stream: the answer to the POST first, then those that take it up again.
-		in := newEventReader(body, c.mem, c.cfg.MaxMemoryBytes)
-		if x.call.Large {
-			in.spills, in.limit = c.spills, c.cfg.MaxMessageBytes
-		}
-		reply, err := c.await(in, x)
-		c.drain(body)
-		body.Close()
-		in.close()
+		heard := x.heard
+		reply, err := c.streamOnce(body, x, &from)
 		switch {
 		case !errors.Is(err, errEarly):
 			return reply, err
-		case in.lastID == "" || x.said.era == mcp.Modern || resumes == maxResumes:
-			return nil, c.broken(ctx, err)
+		case ctx.Err() != nil:
+			return nil, ended(ctx, c.name)
+		case from.lastID == "" || x.said.era == mcp.Modern:
+			return nil, unanswered(c.name, errEarly.Error())
+		case x.heard > heard:
+			empty = 0
 		}
-		if body, err = c.resume(ctx, in); err != nil {
+		if body, err = c.resume(ctx, from, empty); err != nil {
 			return nil, c.broken(ctx, err)
 		}
 	}
+}
+
+// streamOnce reads one of a call's streams to its end; from is where the one before it ended, and then where this one did.
+func (c *httpConn) streamOnce(body io.ReadCloser, x *exchange, from *place) (*mcp.Reply, error) {
+	in := newEventReader(body, c.mem, c.cfg.MaxMemoryBytes)
+	defer in.close()
+	in.goOn(*from)
+	if x.call.Large {
+		in.spills, in.limit = c.spills, c.cfg.MaxMessageBytes
+	}
+	reply, err := c.await(in, x)
+	c.drain(body)
+	body.Close()
+	*from = in.from
+	return reply, err
 }
 
 // await reads events until one answers a request.
@@ -290,16 +305,26 @@ func (c *httpConn) drain(body io.ReadCloser) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(body, 4<<10)) // an error means that there is no connection to keep
 }
 
-// resume opens a stream again, after its last event.
-func (c *httpConn) resume(ctx context.Context, in *eventReader) (io.ReadCloser, error) {
+// resume opens a stream again from where it ended, of which so many in a row have brought nothing. A server that cannot be
+// reached, or is in trouble, is asked again a few times.
+func (c *httpConn) resume(ctx context.Context, from place, empty int) (io.ReadCloser, error) {
 	pause := resumePause
-	if in.retry > 0 {
-		pause = min(in.retry, longPause)
+	if from.asked {
+		pause = max(from.retry, min(time.Duration(empty)*resumeStep, resumePause)) // a server may ask for no pause at all
 	}
-	if !sleep(ctx, pause) {
-		return nil, ctx.Err()
+	for failures := 1; ; failures++ {
+		if !sleep(ctx, pause) {
+			return nil, ctx.Err()
+		}
+		body, err := c.open(ctx, from.lastID)
+		if err == nil || failures == maxFailures {
+			return body, err
+		}
+		if refused, ok := errors.AsType[*statusError](err); ok && refused.status < 500 {
+			return nil, err
+		}
+		pause = max(pause, time.Duration(failures)*resumePause/maxFailures)
 	}
-	return c.open(ctx, in.lastID)
 }
 
 // open opens a stream with GET, after an event if one is named.

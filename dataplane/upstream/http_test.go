@@ -275,28 +275,6 @@ func TestServerRequestsOnAStreamAreAnswered(t *testing.T) {
 	}
 }
 
-func TestBrokenStreamIsTakenUpAgain(t *testing.T) {
-	w := &web{}
-	var id atomic.Pointer[string]
-	w.respond = func(rw http.ResponseWriter, _ *http.Request, q request) {
-		text := string(q.ID)
-		id.Store(&text)
-		rw.Header().Set("Content-Type", "text/event-stream")
-		io.WriteString(rw, "id: e1\nretry: 1\ndata:\n\n")
-	}
-	w.onGet = func(rw http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Last-Event-ID") != "e1" {
-			rw.WriteHeader(http.StatusMethodNotAllowed)
-			return
-		}
-		rw.Header().Set("Content-Type", "text/event-stream")
-		fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":\"late\"}\n\n", *id.Load())
-	}
-	if got := mustCall(t, one(t, upstream.Config{}, w.start(t)), tool("x")); got != `"late"` {
-		t.Errorf("Call = %s, want late", got)
-	}
-}
-
 func TestStreamThatStaysOpenAfterTheAnswerCostsOneShortWait(t *testing.T) {
 	w := &web{respond: func(rw http.ResponseWriter, r *http.Request, q request) {
 		rw.Header().Set("Content-Type", "text/event-stream")

@@ -88,7 +88,7 @@ func (c *httpConn) hearAll(body io.ReadCloser) string {
 	for {
 		ev, err := in.next()
 		if err != nil {
-			return in.lastID
+			return in.from.lastID
 		}
 		if msg, err := mcp.ScanMessage(ev.data.b); err == nil {
 			c.hear(msg)
