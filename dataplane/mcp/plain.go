@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+
+	"github.com/segmentio/asm/ascii"
 )
 
 // Each byte of a word set to one, the top bit of each, and what ends a run of plain characters: what it takes to look at
@@ -63,29 +65,17 @@ func plainEnd(data []byte, pos int) (end int, ascii bool) {
 }
 
 // skipBlocks returns the first place from pos on, in steps of a block, whose block has anything in it that is not plain ASCII.
-// The runtime finds one kind of byte faster than all kinds are found here at once; what is left to look for takes a third of
-// the work.
+// Each of the three looks at 32 bytes at a time where the processor can, and together they are twice as fast as one look for
+// everything at eight bytes.
 func skipBlocks(data []byte, pos int) int {
 	for pos+blockBytes <= len(data) {
 		b := data[pos : pos+blockBytes]
-		if bytes.IndexByte(b, '"') >= 0 || bytes.IndexByte(b, '\\') >= 0 || !printable(b) {
+		if bytes.IndexByte(b, '"') >= 0 || bytes.IndexByte(b, '\\') >= 0 || !ascii.ValidPrint(b) {
 			break
 		}
 		pos += blockBytes
 	}
 	return pos
-}
-
-// printable says whether a block, of a multiple of 32 bytes, is ASCII without control characters.
-func printable(b []byte) bool {
-	for ; len(b) >= 32; b = b[32:] {
-		w0, w1 := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-		w2, w3 := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
-		if ((w0-spaces)|w0|(w1-spaces)|w1|(w2-spaces)|w2|(w3-spaces)|w3)&highs != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // stop ends a search at the first mark of a word, unless what stands there only is not ASCII.
