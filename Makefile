@@ -9,6 +9,8 @@ TOOLS   := $(CURDIR)/.tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
+# The profile of gwproxy's hot path is for what `make build` makes: tests would compile all that it stands on once more.
+export GOFLAGS := $(GOFLAGS) -pgo=off
 # What `make breaking` compares the protobuf files with: the newest release, else the commit before this one.
 AGAINST ?= $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || git rev-parse -q --verify HEAD~1 2>/dev/null)
 
@@ -24,7 +26,7 @@ up: build ## build, then run both planes and the quickstart on this machine
 
 .PHONY: build
 build: ## make bin/gwctl, bin/gwcontrol and bin/gwproxy
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cli/gwctl ./controlplane/gwcontrol ./dataplane/gwproxy
+	CGO_ENABLED=0 go build -pgo=auto -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cli/gwctl ./controlplane/gwcontrol ./dataplane/gwproxy
 
 ##@ Check
 
@@ -71,6 +73,10 @@ vuln: $(TOOLS)/govulncheck ## known vulnerabilities in what is linked
 bench: build ## micro benchmarks, then the system, section by section (about twenty minutes; docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem ./dataplane/... ./controlplane/...
 	go run ./dataplane/bench -bin $(CURDIR)/bin -only calls,sizes,growth,swap,streams,memory,fleet,profile
+
+.PHONY: pgo
+pgo: build ## measure anew what the compiler is told of the hot path (dataplane/gwproxy/default.pgo)
+	go run ./dataplane/bench -bin $(CURDIR)/bin -only profile -keep-profile $(CURDIR)/dataplane/gwproxy/default.pgo
 
 .PHONY: fuzz-ci
 fuzz-ci: ## the fuzz targets of what reads bytes from outside, 20 s each, as for every change

@@ -35,7 +35,7 @@ type largeProxy struct {
 // front of servers of large results.
 func startLargeProxy(t *testing.T, args ...string) *largeProxy {
 	t.Helper()
-	build := exec.Command("go", "build", "-o", filepath.Join(bin, "plain", "gwproxy"), "../../dataplane/gwproxy")
+	build := exec.Command("go", "build", "-pgo=off", "-o", filepath.Join(bin, "plain", "gwproxy"), "../../dataplane/gwproxy")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building gwproxy: %v\n%s", err, out)
 	}

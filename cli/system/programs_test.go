@@ -46,7 +46,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	bin = dir
-	build := exec.Command("go", "build", "-race", "-o", dir+"/", "../gwctl", "../../controlplane/gwcontrol", "../../dataplane/gwproxy")
+	build := exec.Command("go", "build", "-race", "-pgo=off", "-o", dir+"/", "../gwctl", "../../controlplane/gwcontrol", "../../dataplane/gwproxy")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the programs:", err)

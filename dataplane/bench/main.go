@@ -26,6 +26,7 @@ type options struct {
 	rounds int
 	window time.Duration
 	quick  bool
+	keep   string
 
 	role   string
 	listen string
@@ -42,6 +43,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each target is measured, after one round to warm up")
 	flag.DurationVar(&o.window, "window", 2*time.Second, "how long one measurement lasts")
 	flag.BoolVar(&o.quick, "quick", false, "a short form that shows that everything works; its figures say little")
+	flag.StringVar(&o.keep, "keep-profile", "", "`file` that keeps what the section profile finds, for the compiler")
 	flag.StringVar(&o.role, "role", "", "internal: echo-http, echo-stdio, reverse, typed or gateway")
 	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "internal: address of a role")
 	flag.StringVar(&o.to, "to", "", "internal: where a role sends to")

@@ -43,21 +43,40 @@ func serveProfiled(listen string, f gatewayFlags) (err error) {
 
 // measureProfile says where a gateway under full load spends its time, for each way to an upstream.
 func measureProfile(ctx context.Context, o options) error {
+	dir, err := os.MkdirTemp("", "gatehouse-profile")
+	if err != nil {
+		return fmt.Errorf("making a folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	var files []string
 	for _, name := range []string{"http", "stdio"} {
-		if err := profileOf(ctx, o, name); err != nil {
+		file := filepath.Join(dir, name)
+		if err := profileOf(ctx, o, name, file); err != nil {
 			return err
 		}
+		files = append(files, file)
+	}
+	if o.keep == "" {
+		return nil
+	}
+	return keepProfile(ctx, o.keep, files)
+}
+
+// keepProfile puts profiles together into one that the Go compiler reads (https://go.dev/doc/pgo).
+func keepProfile(ctx context.Context, to string, files []string) error {
+	if out, err := exec.CommandContext(ctx, "go", append([]string{"tool", "pprof", "-proto", "-output", to}, files...)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("putting profiles together: %w: %s", err, out)
 	}
 	return nil
 }
 
-func profileOf(ctx context.Context, o options, name string) error {
+// profileOf drives a gateway in front of one of the servers and leaves its profile in a file.
+func profileOf(ctx context.Context, o options, name, file string) error {
 	l, err := newLab(o)
 	if err != nil {
 		return err
 	}
 	defer l.stop()
-	file := filepath.Join(l.dir, "cpu.out")
 	l.gwproxy = []string{l.self, "-role", "gateway", "-profile", file}
 	upstream, err := l.echo(ctx, 1)
 	if err != nil {
