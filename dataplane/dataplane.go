@@ -106,6 +106,7 @@ type Server struct {
 	live     *live
 	listener net.Listener
 	admin    net.Listener
+	lock     *os.File // of the state directory
 	audit    *record.Log
 	registry *prometheus.Registry
 	pool     *upstream.Pool
@@ -141,6 +142,9 @@ func New(c Config) (*Server, error) {
 func (s *Server) open() (err error) {
 	if err := os.MkdirAll(s.config.StateDir, 0o700); err != nil {
 		return fmt.Errorf("making state directory: %w", err)
+	}
+	if s.lock, err = lock(s.config.StateDir); err != nil {
+		return err
 	}
 	if s.config.ID == "" {
 		if s.config.ID, err = identity(s.config.StateDir); err != nil {

@@ -419,6 +419,26 @@ func TestProxyKeepsItsID(t *testing.T) {
 	}
 }
 
+func TestAStateDirectoryIsOneProxysAlone(t *testing.T) {
+	c := dataplane.Config{Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", StateDir: t.TempDir()}
+	s, err := dataplane.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dataplane.New(c); err == nil || !strings.Contains(err.Error(), c.StateDir) || !strings.Contains(err.Error(), "--state-dir") {
+		t.Errorf("New beside a proxy with the same state = %v, want the directory and what to do", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = dataplane.New(c); err != nil {
+		t.Fatalf("New once that proxy is gone: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestATakenAddressIsNamedWithTheNextStep(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -196,7 +196,7 @@ func (s *Server) drain(ctx context.Context) error {
 	err = errors.Join(err, s.audit.Close())
 	s.handlers.Wait()
 	s.front.Wait()
-	return errors.Join(err, s.health.Close())
+	return errors.Join(err, s.health.Close(), s.lock.Close())
 }
 
 // lastWords is how long calls whose upstreams are gone may take to hand over their records.
@@ -227,6 +227,9 @@ func (s *Server) Close() error {
 	}
 	if s.audit != nil {
 		err = errors.Join(err, s.audit.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
 	}
 	return err
 }
