@@ -1,6 +1,7 @@
 package interop_test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,8 @@ var anybody = object{
 var intermediaries = []string{"http-header-validation", "http-custom-header-server-validation"}
 
 // apart are checks of one server that changes, which three processes are not: over stdio each gateway has one of its own, and
-// what a call does to it the other two do not know.
+// what a call does to it the other two do not know. The third compares lists after calls that added a tool to one of the
+// three; while no call has changed them, it has to pass as well.
 var apart = []string{
 	"server-stateless: sep-2575-server-sends-prompts-list-changed-on-subscription",
 	"server-stateless: sep-2575-server-sends-tools-list-changed-on-subscription",
@@ -34,9 +36,12 @@ var apart = []string{
 func TestConformance(t *testing.T) {
 	fixture := filepath.Join(t.TempDir(), "everything-server")
 	run(t, []string{"go", "build", "-o", fixture, "github.com/modelcontextprotocol/go-sdk/conformance/everything-server"})
-	for _, era := range []struct{ name, requirements, stateless string }{
-		{"legacy", "2025-11-25", "-stateless=false"},
-		{"modern", "2026-07-28", "-stateless=true"},
+	for _, era := range []struct {
+		name, requirements, stateless string
+		but                           []string // with three gateways over stdio; a legacy session has one home
+	}{
+		{"legacy", "2025-11-25", "-stateless=false", nil},
+		{"modern", "2026-07-28", "-stateless=true", apart},
 	} {
 		t.Run(era.name, func(t *testing.T) {
 			direct := conform(t, serveFixture(t, fixture, era.stateless), era.requirements)
@@ -49,7 +54,7 @@ func TestConformance(t *testing.T) {
 				{"HTTP", startWith, false, nil},
 				{"stdio", startWith, true, nil},
 				{"HTTP, three gateways", startThree, false, nil},
-				{"stdio, three gateways", startThree, true, apart},
+				{"stdio, three gateways", startThree, true, era.but},
 			} {
 				t.Run(c.name, func(t *testing.T) {
 					server := stdioServer([]string{fixture}, object{})
@@ -66,6 +71,9 @@ func TestConformance(t *testing.T) {
 			}
 		})
 	}
+	t.Run("order of tools, stdio, three gateways", func(t *testing.T) {
+		sameOrder(t, startThree(t, object{"fixture": stdioServer([]string{fixture}, object{})}, anybody)+"/fixture")
+	})
 }
 
 // conform runs the suite, which must not fail, against a URL.
@@ -73,7 +81,12 @@ func conform(t *testing.T, url, requirements string) map[string]outcome {
 	t.Helper()
 	suite := path(t, "node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js")
 	folder := t.TempDir()
-	run(t, []string{node(t), suite, "server", "--url", url, "--requirements", requirements, "-o", folder})
+	out := run(t, []string{node(t), suite, "server", "--url", url, "--requirements", requirements, "-o", folder})
+	for line := range bytes.Lines(out) {
+		if bytes.HasPrefix(line, []byte("Total: ")) {
+			t.Logf("%s: %s", url, bytes.TrimSpace(line))
+		}
+	}
 	all := outcomes(t, folder)
 	if requirements == "2026-07-28" {
 		for _, scenario := range intermediaries {
@@ -88,6 +101,16 @@ func conform(t *testing.T, url, requirements string) map[string]outcome {
 		}
 	}
 	return all
+}
+
+// sameOrder has the suite ask for the tools a few times, and nothing else.
+func sameOrder(t *testing.T, url string) {
+	t.Helper()
+	suite, folder := path(t, "node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js"), t.TempDir()
+	run(t, []string{node(t), suite, "server", "--url", url, "--scenario", "tools-list", "--spec-version", "2026-07-28", "-o", folder})
+	if o := outcomes(t, folder)["tools-list: tools-list-deterministic-order"]; o.passed != 1 {
+		t.Errorf("the order of the tools is not always the same: %+v", o)
+	}
 }
 
 // serveFixture runs the fixture over Streamable HTTP and returns its URL once it answers.
