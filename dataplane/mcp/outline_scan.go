@@ -3,6 +3,8 @@ package mcp
 import (
 	"strings"
 	"unicode/utf8"
+
+	wide "github.com/segmentio/asm/utf8"
 )
 
 // state says what may come next in a message that comes in parts.
@@ -54,7 +56,7 @@ func (o *Outline) characters(part []byte) bool {
 		}
 	}
 	o.nchar = copy(o.char[:], part[whole:])
-	return utf8.Valid(part[:whole])
+	return wide.Valid(part[:whole])
 }
 
 // step reads something that begins at i, and returns where it ends.

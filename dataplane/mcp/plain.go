@@ -78,6 +78,31 @@ func skipBlocks(data []byte, pos int) int {
 	return pos
 }
 
+// skipWideBlocks is skipBlocks for text of any characters.
+func skipWideBlocks(data []byte, pos int) int {
+	for pos+blockBytes <= len(data) {
+		b := data[pos : pos+blockBytes]
+		if bytes.IndexByte(b, '"') >= 0 || bytes.IndexByte(b, '\\') >= 0 || hasControl(b) {
+			break
+		}
+		pos += blockBytes
+	}
+	return pos
+}
+
+// hasControl says whether a block, of a multiple of 32 bytes, has control characters.
+func hasControl(b []byte) bool {
+	for ; len(b) >= 32; b = b[32:] {
+		w0, w1 := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		w2, w3 := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
+		// Only what is not ASCII has the top bit itself, and borrows come from what counts.
+		if ((w0-spaces)&^w0|(w1-spaces)&^w1|(w2-spaces)&^w2|(w3-spaces)&^w3)&highs != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // stop ends a search at the first mark of a word, unless what stands there only is not ASCII.
 func stop(data []byte, pos int, marks uint64) (end int, ascii bool) {
 	pos += bits.TrailingZeros64(marks) / 8 // the lowest mark is exact, higher ones may be borrows
@@ -96,7 +121,13 @@ func unusual(w uint64) uint64 {
 
 // wideEnd is plainEnd that does not care for ASCII.
 func wideEnd(data []byte, pos int) int {
-	for ; pos+8 <= len(data); pos += 8 {
+	for long := pos + longString; pos+8 <= len(data); pos += 8 {
+		if pos >= long {
+			if pos = skipWideBlocks(data, pos); pos+8 > len(data) {
+				break
+			}
+			long = pos + longString
+		}
 		w := binary.LittleEndian.Uint64(data[pos:])
 		// As unusual, but exact below the lowest mark: the term behind &^ takes out what has the top bit itself.
 		quote, slash := w^quotes, w^slants

@@ -2,6 +2,8 @@ package mcp_test
 
 import (
 	"bytes"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"unicode/utf8"
 
@@ -38,15 +40,47 @@ func TestPlainEndFindsEveryByteAtEveryPlace(t *testing.T) {
 
 func TestPlainEndFindsEveryByteInALongString(t *testing.T) {
 	const size = 14 << 10
-	data := bytes.Repeat([]byte{'a'}, size)
-	for _, c := range []byte{0, 0x1f, ' ', '!', '"', '#', '[', '\\', ']', 0x7f, 0x80, 0xc3, 0xff} {
-		for n := 0; n < size; n += 1 + n%97 {
-			data[n] = c
-			end, ascii := mcp.PlainEnd(data, 3)
-			wantEnd, wantASCII := plainByByte(data, 3)
-			data[n] = 'a'
-			if end != wantEnd || ascii != wantASCII {
-				t.Fatalf("PlainEnd with %q at %d = %d, %v, want %d, %v", c, n, end, ascii, wantEnd, wantASCII)
+	for _, around := range []byte{'a', 0xb6} {
+		data := bytes.Repeat([]byte{around}, size)
+		for _, c := range []byte{0, 0x1f, ' ', '!', '"', '#', '[', '\\', ']', 0x7f, 0x80, 0xa2, 0xc3, 0xdc, 0xff} {
+			for n := 0; n < size; n += 1 + n%97 {
+				data[n] = c
+				end, ascii := mcp.PlainEnd(data, 3)
+				wantEnd, wantASCII := plainByByte(data, 3)
+				data[n] = around
+				if end != wantEnd || ascii != wantASCII {
+					t.Fatalf("PlainEnd with %q at %d of %q = %d, %v, want %d, %v", c, n, around, end, ascii, wantEnd, wantASCII)
+				}
+			}
+		}
+	}
+}
+
+// A string is valid where the standard library says so, whatever its length and wherever it goes wrong.
+func TestLongStringsAreUTF8(t *testing.T) {
+	characters := []string{"a", "ö", "敏", "\U0001f600", "plain ASCII text of some length, "}
+	random := rand.New(rand.NewPCG(1, 2)) // the same texts in every run
+	for range 300 {
+		text := []byte{'"'}
+		for size := random.IntN(12 << 10); len(text) < size; {
+			text = append(text, characters[random.IntN(len(characters))]...)
+		}
+		text = append(text, '"')
+		for _, c := range []byte{'a', 0x80, 0xc0, 0xc3, 0xe0, 0xed, 0xf0, 0xf4, 0xf5, 0xff} {
+			broken := bytes.Clone(text)
+			if len(text) > 2 {
+				broken[1+random.IntN(len(text)-2)] = c
+			}
+			if err, want := mcp.Check(broken), utf8.Valid(broken); (err == nil) != want {
+				t.Fatalf("Check(%q) = %v, and utf8.Valid says %v", broken, err, want)
+			}
+			o := mcp.NewOutline()
+			_, err := o.Write(slices.Concat([]byte(`{"jsonrpc":"2.0","id":1,"result":`), broken, []byte("}")))
+			if err == nil {
+				_, err = o.Close()
+			}
+			if want := utf8.Valid(broken); (err == nil) != want {
+				t.Fatalf("Outline of %q = %v, and utf8.Valid says %v", broken, err, want)
 			}
 		}
 	}
@@ -59,7 +93,8 @@ func FuzzPlainEnd(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, pos int) {
 		pos = min(max(pos, 0), len(data))
 		if len(data) > 0 && data[0]%2 == 1 { // else blocks would never be reached
-			data = append(bytes.Repeat([]byte("plain ASCII "), 1+len(data)%700), data...)
+			around := []string{"plain ASCII ", "plain ASCII ", "pläin ASCII "}[len(data)%3]
+			data = append(bytes.Repeat([]byte(around), 1+len(data)%700), data...)
 		}
 		end, ascii := mcp.PlainEnd(data, pos)
 		wantEnd, wantASCII := plainByByte(data, pos)

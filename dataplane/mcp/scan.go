@@ -1,8 +1,12 @@
 package mcp
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unicode/utf8"
+
+	wide "github.com/segmentio/asm/utf8"
 )
 
 // MaxDepth is how deep arrays and objects may nest in any JSON text that the gateway takes from outside.
@@ -184,9 +188,9 @@ func (s *scanner) next(end byte) (done, ok bool) {
 // RFC 8259: they pass on as they stand.
 func (s *scanner) text() bool {
 	s.pos++
-	for {
+	for !s.shortRuns() {
 		end, ascii := plainEnd(s.data, s.pos)
-		if !ascii && !utf8.Valid(s.data[s.pos:end]) {
+		if !ascii && !wide.Valid(s.data[s.pos:end]) {
 			return s.fail("invalid UTF-8")
 		}
 		s.pos = end
@@ -202,16 +206,47 @@ func (s *scanner) text() bool {
 			return s.fail("unfinished string or control character")
 		}
 	}
+	return true
+}
+
+// shortRuns reads on in a string while what ends each run of plain characters comes within eight bytes, and is the closing
+// quote, which is true, or an escape of one character. JSON within a string has one every few bytes.
+func (s *scanner) shortRuns() (closed bool) {
+	data, pos := s.data, s.pos
+	for pos+9 <= len(data) {
+		m := unusual(binary.LittleEndian.Uint64(data[pos:]))
+		end := pos + bits.TrailingZeros64(m)/8
+		switch {
+		case m != 0 && data[end] == '"':
+			s.pos = end + 1
+			return true
+		case m == 0 || data[end] != '\\' || !isShortEscape(data[end+1]):
+			s.pos = pos
+			return false
+		}
+		pos = end + 2
+	}
+	s.pos = pos
+	return false
+}
+
+// isShortEscape says whether a backslash and c are an escape sequence (RFC 8259 §7).
+func isShortEscape(c byte) bool {
+	switch c {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return true
+	}
+	return false
 }
 
 // escape reads an escape sequence, of which pos is at the backslash.
 func (s *scanner) escape() bool {
 	s.pos++
-	switch s.peek() {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	switch c := s.peek(); {
+	case isShortEscape(c):
 		s.pos++
 		return true
-	case 'u':
+	case c == 'u':
 		s.pos++
 		for range 4 {
 			if !isHex(s.peek()) {
@@ -274,7 +309,7 @@ func (s *scanner) literal(word string) bool {
 }
 
 func (s *scanner) space() {
-	for s.pos < len(s.data) && isSpace(s.data[s.pos]) {
+	for s.pos < len(s.data) && s.data[s.pos] <= ' ' && isSpace(s.data[s.pos]) { // mostly there is none
 		s.pos++
 	}
 }

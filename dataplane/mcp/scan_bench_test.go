@@ -21,13 +21,14 @@ func results(n int) map[string]string {
 		"lines":  `{"content":[{"type":"text","text":"` + strings.ReplaceAll(text, ". ", `.\n`) + `"}]}`,
 		"umlaut": `{"content":[{"type":"text","text":"` + strings.ReplaceAll(text, "o", "ö") + `"}]}`,
 		"base64": `{"content":[{"type":"image","mimeType":"image/png","data":"` + base64.StdEncoding.EncodeToString([]byte(text))[:n] + `"}]}`,
+		"quoted": `{"content":[{"type":"text","text":"` + strings.ReplaceAll(rows.String(), `"`, `\"`) + `"}]}`,
 		"rows":   `{"content":[],"structuredContent":{"rows":[` + rows.String() + `null]}}`,
 	}
 }
 
 func BenchmarkScanResult(b *testing.B) {
 	for _, n := range []int{100, 64 << 10, 1 << 20} {
-		for _, name := range []string{"text", "lines", "umlaut", "base64", "rows"} {
+		for _, name := range []string{"text", "lines", "umlaut", "base64", "quoted", "rows"} {
 			message := []byte(`{"jsonrpc":"2.0","id":12,"result":` + results(n)[name] + `}`)
 			b.Run(fmt.Sprintf("%s/%dk", name, n>>10), func(b *testing.B) {
 				b.SetBytes(int64(len(message)))
