@@ -281,12 +281,24 @@ func (c *httpConn) await(in *eventReader, x *exchange) (*mcp.Reply, error) {
 		case msg.Kind != mcp.Response:
 			c.overhear(x.talk, msg)
 			ev.data.free()
+			letOthers(x.heard)
 		case !answers(msg, x.id, http.StatusOK):
 			ev.data.free()
 			return nil, invalid(c.name, "answered on the stream of another request", errWrongID)
 		default:
 			return answer{msg: msg, buf: ev.data}.reply(c.name, x.call, c.cfg.MaxMemoryBytes)
 		}
+	}
+}
+
+// maxAtOnce is how many messages before an answer are read from a stream before other calls get a turn.
+const maxAtOnce = 64
+
+// letOthers pauses after so many messages of one stream. A goroutine that always finds more to read is let run for 10 ms at a
+// time, and a dozen servers that talk without end would have every other call wait for all of them, again and again.
+func letOthers(heard int) {
+	if heard%maxAtOnce == 0 {
+		time.Sleep(time.Millisecond)
 	}
 }
 

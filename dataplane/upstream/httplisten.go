@@ -85,7 +85,7 @@ func (c *httpConn) hearAll(body io.ReadCloser) string {
 	defer body.Close()
 	in := newEventReader(body, c.mem, c.cfg.MaxMemoryBytes)
 	defer in.close()
-	for {
+	for heard := 1; ; heard++ {
 		ev, err := in.next()
 		if err != nil {
 			return in.from.lastID
@@ -94,5 +94,6 @@ func (c *httpConn) hearAll(body io.ReadCloser) string {
 			c.hear(msg)
 		}
 		ev.data.free()
+		letOthers(heard)
 	}
 }
