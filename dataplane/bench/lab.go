@@ -105,6 +105,15 @@ func (l *lab) end(pid int) error {
 	return nil
 }
 
+// kill ends one process that has no good order to end in.
+func (l *lab) kill(pid int) {
+	i := slices.IndexFunc(l.procs, func(p *exec.Cmd) bool { return p.Process.Pid == pid })
+	p := l.procs[i]
+	l.procs = slices.Delete(l.procs, i, i+1)
+	_ = p.Process.Kill()
+	_ = p.Wait() // ended by us: the error says so
+}
+
 // stop ends all processes, the newest first.
 func (l *lab) stop() {
 	for _, p := range slices.Backward(l.procs) {

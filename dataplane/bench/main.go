@@ -44,7 +44,7 @@ func main() {
 	flag.DurationVar(&o.window, "window", 2*time.Second, "how long one measurement lasts")
 	flag.BoolVar(&o.quick, "quick", false, "a short form that shows that everything works; its figures say little")
 	flag.StringVar(&o.keep, "keep-profile", "", "`file` that keeps what the section profile finds, for the compiler")
-	flag.StringVar(&o.role, "role", "", "internal: echo-http, echo-stdio, reverse, typed or gateway")
+	flag.StringVar(&o.role, "role", "", "internal: echo-http, echo-stdio, garbage, vandals, reverse, typed or gateway")
 	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "internal: address of a role")
 	flag.StringVar(&o.to, "to", "", "internal: where a role sends to")
 	flag.StringVar(&o.key, "key", "", "internal: the key that a role wants")
@@ -69,6 +69,10 @@ func run(o options) error {
 		return serveEchoHTTP(o.listen, o.tools)
 	case "echo-stdio":
 		return serveEchoStdio(os.Stdin, os.Stdout, o.tools)
+	case "garbage":
+		return serveGarbage(o.listen)
+	case "vandals":
+		return serveVandals(o.listen, o.to, o.key)
 	case "reverse":
 		return serveReverse(o.listen, o.to)
 	case "typed":
@@ -100,6 +104,7 @@ func sections() []section {
 		{"growth", "How it grows", measureGrowth},
 		{"swap", "Revisions under load", measureSwap},
 		{"streams", "Open streams", measureStreams},
+		{"garbage", "Beside garbage", measureGarbage},
 		{"memory", "Memory", measureMemory},
 		{"fleet", "From a commit to the fleet", measureFleet},
 		{"micro", "Without processes in between", measureMicro},

@@ -50,19 +50,27 @@ func (l *lab) configure(ctx context.Context, p *plane, file string, manifests []
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
-	out, err := l.gwctl(ctx, p.control.addr, "key", "create", "bench", "--agent", "agent")
-	if err != nil {
+	var err error
+	if p.key, err = l.newKey(ctx, p, "bench"); err != nil {
 		return err
+	}
+	_, err = l.gwctl(ctx, p.control.addr, "apply", "-f", file, "--wait") // it waits for the key's revision too
+	return err
+}
+
+// newKey makes a key for the agent, which works once the gateway has heard of it.
+func (l *lab) newKey(ctx context.Context, p *plane, name string) (string, error) {
+	out, err := l.gwctl(ctx, p.control.addr, "key", "create", name, "--agent", "agent")
+	if err != nil {
+		return "", err
 	}
 	var made struct {
 		Key string `json:"key"`
 	}
 	if err := json.Unmarshal(out, &made); err != nil {
-		return fmt.Errorf("reading the key: %w", err)
+		return "", fmt.Errorf("reading the key: %w", err)
 	}
-	p.key = made.Key
-	_, err = l.gwctl(ctx, p.control.addr, "apply", "-f", file, "--wait") // it waits for the key's revision too
-	return err
+	return made.Key, nil
 }
 
 const policyManifest = `apiVersion: gatehouse/v1

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// vandalCallers is how many call the bad server, each without a pause.
+	vandalCallers = 16
+	// vandalPatience bounds a call of theirs, in milliseconds: some answers never end.
+	vandalPatience = 500
+
+	asJSON, asEvents = "application/json", "text/event-stream"
+)
+
+// yield has this process run when nobody else wants to. Its group is its own, as lab starts it, so this is all its threads.
+func yield() error {
+	if err := syscall.Setpriority(syscall.PRIO_PGRP, 0, 19); err != nil {
+		return fmt.Errorf("taking the lowest priority: %w", err)
+	}
+	return nil
+}
+
+// crime is what a server does with a call instead of answering it well.
+type crime func(w http.ResponseWriter, r *http.Request, id string)
+
+// crimes are those of the bad server, by the tool that commits them.
+func crimes() map[string]crime {
+	const good = `{"jsonrpc":"2.0","id":ID,"result":{"content":[]}}`
+	const remark = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":1,\"progress\":1}}\n\n"
+	block := strings.Repeat("x", 1<<16)
+	return map[string]crime{
+		"bad_json":         says(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{]}`),
+		"half_a_message":   says(asJSON, `{"jsonrpc":"2.0","id":ID,"res`),
+		"half_an_event":    says(asEvents, `data: {"jsonrpc":"2.0","id":ID,"res`),
+		"wrong_id":         says(asJSON, strings.ReplaceAll(good, "ID", "123456")),
+		"batch":            says(asJSON, "["+good+"]"),
+		"bad_utf8":         says(asJSON, "{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"content\":\"\xff\"}}"),
+		"deep":             says(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{"a":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+`}}`),
+		"html":             says("text/html", "<html><body>Welcome!</body></html>"),
+		"nothing":          says(asJSON, ""),
+		"events_end":       says(asEvents, remark),
+		"no_message":       says(asEvents, "data: hello\n\n"),
+		"huge_body":        says(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{"content":"`+strings.Repeat(block, 256)+`"}}`),
+		"endless_body":     endless(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{"content":"`, block),
+		"endless_event":    endless(asEvents, "data: ", block),
+		"endless_line":     endless(asEvents, "", "data: "+block+"\n"),
+		"endless_events":   endless(asEvents, "", remark),
+		"endless_comments": endless(asEvents, "", ": "+block+"\n"),
+		"bomb":             bomb,
+		"headers":          headers,
+		"trickle":          trickle,
+		"silence":          endless(asEvents, remark, ""),
+		"cut_off":          cutOff,
+		"error_500": func(w http.ResponseWriter, _ *http.Request, _ string) {
+			http.Error(w, "oops", http.StatusInternalServerError)
+		},
+		"redirect_loop": func(w http.ResponseWriter, r *http.Request, _ string) {
+			http.Redirect(w, r, "/again", http.StatusTemporaryRedirect)
+		},
+	}
+}
+
+func crimeNames() string {
+	return strings.ReplaceAll(strings.Join(slices.Sorted(maps.Keys(crimes())), ", "), "_", " ")
+}
+
+// says answers with a text in which ID stands for the request's.
+func says(kind, format string) crime {
+	return func(w http.ResponseWriter, _ *http.Request, id string) {
+		w.Header().Set("Content-Type", kind)
+		_, _ = io.WriteString(w, strings.Replace(format, "ID", id, 1)) // whoever has had enough may go
+	}
+}
+
+// endless begins an answer and then sends a text again and again, or nothing more, until the gateway has had enough.
+func endless(kind, begin, text string) crime {
+	return func(w http.ResponseWriter, r *http.Request, id string) {
+		says(kind, begin)(w, r, id)
+		_ = http.NewResponseController(w).Flush()
+		if text == "" {
+			<-r.Context().Done()
+		}
+		for err := error(nil); err == nil && r.Context().Err() == nil; {
+			_, err = io.WriteString(w, text)
+		}
+	}
+}
+
+// bomb is a quarter of a gigabyte, made small.
+func bomb(w http.ResponseWriter, _ *http.Request, id string) {
+	w.Header().Set("Content-Type", asJSON)
+	w.Header().Set("Content-Encoding", "gzip")
+	z := gzip.NewWriter(w)
+	_, err := fmt.Fprintf(z, `{"jsonrpc":"2.0","id":%s,"result":{"content":"`, id)
+	for part := bytes.Repeat([]byte("x"), 1<<20); err == nil; {
+		_, err = z.Write(part)
+	}
+}
+
+// headers are 10 MB of them.
+func headers(w http.ResponseWriter, r *http.Request, id string) {
+	for i := range 10_000 {
+		w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("h", 1000))
+	}
+	says(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{}}`)(w, r, id)
+}
+
+// trickle sends a byte now and then.
+func trickle(w http.ResponseWriter, r *http.Request, _ string) {
+	w.Header().Set("Content-Type", asJSON)
+	for r.Context().Err() == nil {
+		_, _ = io.WriteString(w, "{")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// cutOff closes the connection in the middle of an answer.
+func cutOff(w http.ResponseWriter, _ *http.Request, _ string) {
+	if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":")
+		c.Close()
+	}
+}
+
+// serveGarbage is an MCP server whose tools are crimes.
+func serveGarbage(addr string) error {
+	if err := yield(); err != nil {
+		return err
+	}
+	all := crimes()
+	var tools []string
+	for name := range all {
+		tools = append(tools, fmt.Sprintf(`{"name":%q,"inputSchema":{"type":"object"}}`, name))
+	}
+	rest := &echo{list: "[" + strings.Join(tools, ",") + "]"}
+	return http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var m struct {
+			ID     json.RawMessage `json:"id"`
+			Method string          `json:"method"`
+			Params struct {
+				Name string `json:"name"`
+			} `json:"params"`
+		}
+		if err != nil || json.Unmarshal(body, &m) != nil || m.ID == nil {
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		if commit := all[m.Params.Name]; m.Method == "tools/call" && commit != nil {
+			commit(w, r, string(m.ID))
+			return
+		}
+		w.Header().Set("Content-Type", asJSON)
+		_, _ = w.Write(bytes.Join(rest.answer(body), nil))
+	}))
+}
+
+// thrown counts the calls of the bad server that were answered, and those of them that the gateway refused as too many.
+type thrown struct {
+	Calls   int64 `json:"calls"`
+	Limited int64 `json:"limited"`
+}
+
+func (t thrown) less(from thrown) thrown {
+	return thrown{t.Calls - from.Calls, t.Limited - from.Limited}
+}
+
+// serveVandals calls all tools of the bad server through a gateway, over and over again, and tells how many it has called.
+func serveVandals(addr, gateway, key string) error {
+	if err := yield(); err != nil {
+		return err
+	}
+	var bodies []string
+	for _, name := range slices.Sorted(maps.Keys(crimes())) {
+		bodies = append(bodies, toolsCall("execute_tool", fmt.Sprintf(`{"server":"garbage","tool":%q,"args":{},"timeout_ms":%d}`, name, vandalPatience)))
+	}
+	var calls, limited atomic.Int64
+	e := endpoint{addr: gateway, path: "/mcp", key: key, legacy: true}
+	for i := range vandalCallers {
+		at := i * len(bodies) / vandalCallers
+		go e.vandalise(slices.Concat(bodies[at:], bodies[:at]), &calls, &limited)
+	}
+	return http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(thrown{calls.Load(), limited.Load()})
+	}))
+}
+
+// vandalise is one of the callers. One that the gateway has cut off comes again a moment later.
+func (e endpoint) vandalise(bodies []string, calls, limited *atomic.Int64) {
+	for {
+		c, err := e.open("", bodies...)
+		if err != nil {
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		for err == nil {
+			if err = c.call(); err == nil {
+				calls.Add(1)
+			}
+			if h, ok := c.(*httpCaller); ok && err == nil && bytes.Contains(h.body, []byte("RATE_LIMITED")) {
+				limited.Add(1)
+			}
+		}
+		c.close()
+	}
+}
