@@ -139,6 +139,7 @@ type lineReader struct {
 	limit int
 	// spills take lines that are large; nil keeps all in memory.
 	spills *spills
+	turn   turn
 }
 
 // newLineReader reads from in, which it does not close. A limit is in bytes, the end of the line included.
@@ -159,6 +160,7 @@ func (r *lineReader) next() (*buffer, error) {
 			return nil, r.skip(head, part, err)
 		}
 		r.spills.add(buf, part)
+		r.turn.took(len(part))
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
@@ -187,6 +189,7 @@ func (r *lineReader) skip(head, part []byte, err error) error {
 	for errors.Is(err, bufio.ErrBufferFull) {
 		part, err = r.in.ReadSlice('\n')
 		tail = keepTail(tail, part)
+		r.turn.took(len(part))
 	}
 	return &longLineError{limit: r.limit, head: head, tail: bytes.TrimRight(tail, "\r\n")}
 }

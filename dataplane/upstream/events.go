@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"strconv"
 	"time"
 	"unicode"
@@ -27,8 +26,7 @@ type eventReader struct {
 	limit int
 	// beside counts the bytes that are no data since the last event.
 	beside int
-	// unbroken counts the bytes of data since others had a turn.
-	unbroken int
+	turn   turn
 	// spills take events that are large; nil keeps all in memory.
 	spills *spills
 	// from is where the stream can be taken up again; what was said of that on one before it goes on to hold.
@@ -45,9 +43,6 @@ type place struct {
 	retry time.Duration
 	asked bool
 }
-
-// turnBytes is how much data is read before others get a turn.
-const turnBytes = 128 << 10
 
 // newEventReader reads from in, which it does not close; limit bounds the data of one event, in bytes, and
 // what there is beside data before it.
@@ -192,9 +187,6 @@ func (r *eventReader) add(ev *event, part []byte) error {
 		return fmt.Errorf("reading event: %w", tooBig(r.limit))
 	}
 	r.spills.add(ev.data, part)
-	if r.unbroken += len(part); r.unbroken > turnBytes {
-		r.unbroken = 0
-		runtime.Gosched() // others may wait, and this goroutine may never have to
-	}
+	r.turn.took(len(part))
 	return nil
 }

@@ -291,17 +291,6 @@ func (c *httpConn) await(in *eventReader, x *exchange) (*mcp.Reply, error) {
 	}
 }
 
-// maxAtOnce is how many messages before an answer are read from a stream before other calls get a turn.
-const maxAtOnce = 64
-
-// letOthers pauses after so many messages of one stream. A goroutine that always finds more to read is let run for 10 ms at a
-// time, and a dozen servers that talk without end would have every other call wait for all of them, again and again.
-func letOthers(heard int) {
-	if heard%maxAtOnce == 0 {
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // drain reads a stream to its end, which mostly is there already, so that the TCP connection can be used again.
 func (c *httpConn) drain(body io.ReadCloser) {
 	// One short wait for each connection is enough to learn what kind of server it is.

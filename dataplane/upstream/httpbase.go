@@ -213,6 +213,7 @@ func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
 		return e.readOn(resp, buf, most)
 	}
 	buf := e.mem.takeFor(int(max(resp.ContentLength, 0)))
+	var turn turn
 	for {
 		if len(buf.b) >= from {
 			return e.readOn(resp, buf, most)
@@ -222,6 +223,7 @@ func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
 		}
 		n, err := resp.Body.Read(buf.b[len(buf.b):cap(buf.b)])
 		buf.b = buf.b[:len(buf.b)+n]
+		turn.took(n)
 		switch {
 		case len(buf.b) > most:
 			err = tooBig(most)
@@ -240,8 +242,10 @@ func (e *endpoint) readOn(resp *http.Response, buf *buffer, most int) (*buffer, 
 	part := e.mem.take()
 	defer part.free()
 	part.b = slices.Grow(part.b, readBytes)
+	var turn turn
 	for {
 		n, err := resp.Body.Read(part.b[:readBytes])
+		turn.took(n)
 		if buf.length()+n > most {
 			err = tooBig(most)
 		} else {
