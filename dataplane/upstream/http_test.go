@@ -243,11 +243,10 @@ func TestDeadlineCancelsOverHTTP(t *testing.T) {
 	for _, c := range []struct{ modern, stream bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		w, closed := hanging(c.modern, c.stream)
 		u := one(t, upstream.Config{}, w.start(t))
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx := passes(t, "the call has arrived", func() bool { return len(w.requests("tools/call")) == 1 })
 		if _, err := u.Call(ctx, tool("x")); !errors.Is(err, mcp.ErrTimeout) {
 			t.Errorf("%+v: Call = %v, want %v", c, err, mcp.ErrTimeout)
 		}
-		cancel()
 		eventually(t, "the server saw the request end", func() bool { return closed.Load() == 1 })
 		if c.modern {
 			continue // closing the stream says it all

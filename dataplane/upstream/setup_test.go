@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,9 +70,49 @@ func one(t testing.TB, c upstream.Config, s *gatehousev1.Server) *upstream.Upstr
 }
 
 func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// deadline is a context whose deadline passes when a test says so, and not before: the call is where it is to be then.
+type deadline struct {
+	context.Context
+	passed chan struct{}
+}
+
+// passes returns one that passes once something holds.
+func passes(t testing.TB, what string, holds func() bool) context.Context {
+	d := &deadline{t.Context(), make(chan struct{})}
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		defer close(d.passed)
+		for end := time.Now().Add(time.Minute); !holds(); {
+			if time.Now().After(end) {
+				t.Errorf("still not true: %s", what)
+				return
+			}
+			<-time.After(5 * time.Millisecond)
+		}
+	})
+	t.Cleanup(waiting.Wait)
+	return d
+}
+
+// Done implements context.Context.
+func (d *deadline) Done() <-chan struct{} { return d.passed }
+
+// Deadline implements context.Context.
+func (d *deadline) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+
+// Err implements context.Context.
+func (d *deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 // tool is a call of a tool.

@@ -15,9 +15,9 @@ import (
 
 const (
 	// What may wait between the callers and the child, and how long its exit may take to show after its output ended.
-	outgoing   = 64       // messages that may wait to be written to one child process
-	batchBytes = 32 << 10 // waiting messages are written together up to this size
-	exitTime   = 250 * time.Millisecond
+	outgoing   = 64              // messages that may wait to be written to one child process
+	batchBytes = 32 << 10        // waiting messages are written together up to this size
+	exitTime   = 3 * time.Second // more than leftoverTime, and than a busy machine takes to reap a process that was killed
 )
 
 // stdioConn is a connection to a child process: JSON-RPC messages, one a line, on its standard input and output
