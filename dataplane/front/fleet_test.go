@@ -263,7 +263,7 @@ func TestSessionsEndEverywhere(t *testing.T) {
 // waitFor waits until something holds, but not for ever.
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -105,7 +105,7 @@ func TestLargeResultReachesTheAgentFromItsFile(t *testing.T) {
 func TestLargeResultWhoseAgentLeavesIsGivenBack(t *testing.T) {
 	g := newSpiller(t, `{"a":"`+strings.Repeat("x", 32<<20)+`"}`)
 	s := serve(t, config(t, g))
-	conn := send(t, s.URL, fmt.Sprintf("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s",
+	conn := connect(t, s.URL, fmt.Sprintf("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s",
 		laptopKey, len(callSpilled), callSpilled))
 	if _, err := io.ReadFull(conn, make([]byte, 1<<10)); err != nil {
 		t.Fatal(err)

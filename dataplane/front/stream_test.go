@@ -102,11 +102,12 @@ func TestDrainWaitsForStreams(t *testing.T) {
 
 // An agent that goes away is noticed at once, long before the next comment.
 func TestStreamEndsWithItsAgent(t *testing.T) {
-	g := &announcer{tools: newTools(), over: make(chan string, 2)}
+	g := &announcer{tools: newTools(), said: 1, over: make(chan string, 2)}
 	conf := config(t, g)
 	conf.PingEvery = time.Hour
 	s := serve(t, conf)
-	conn, _ := open(t, s.Listener.Addr().String(), "quick", agent{t, s.URL}.initialize())
+	conn, quick := open(t, s.Listener.Addr().String(), "quick", agent{t, s.URL}.initialize())
+	event(t, quick) // until then nobody may be listening: whoever leaves earlier is not listened for
 	conn.Close()
 	receive(t, g.over)
 }
