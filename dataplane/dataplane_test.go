@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -67,19 +68,20 @@ func (r *running) stop() {
 // plane is a control plane and how an operator reaches it.
 type plane struct {
 	*running
-	addr  string
-	admin gatehousev1.AdminServiceClient
+	addr    string
+	metrics string // the URL of its metrics
+	admin   gatehousev1.AdminServiceClient
 }
 
 func startControlPlane(t *testing.T) *plane {
 	t.Helper()
 	s, err := controlplane.New(controlplane.Config{
-		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", DataDir: t.TempDir(), Heartbeat: 50 * time.Millisecond,
+		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", DataDir: t.TempDir(), Heartbeat: 500 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &plane{running: run(t, s.Run), addr: s.Addr()}
+	p := &plane{running: run(t, s.Run), addr: s.Addr(), metrics: "http://" + s.AdminAddr() + "/metrics"}
 	conn, err := grpc.NewClient(p.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -89,13 +91,16 @@ func startControlPlane(t *testing.T) *plane {
 	return p
 }
 
-// apply commits objects and returns the revision.
+// apply commits objects and returns the revision, once proxies get it: one that starts before is ready with the revision
+// before, and knows neither the objects nor the keys.
 func (p *plane) apply(objects ...*gatehousev1.Object) int64 {
 	p.t.Helper()
 	res, err := p.admin.Apply(p.t.Context(), &gatehousev1.ApplyRequest{Put: objects})
 	if err != nil {
 		p.t.Fatalf("Apply = %v", err)
 	}
+	line := fmt.Sprintf("gatehouse_published_revision %d\n", res.GetRevision())
+	eventually(p.t, line, func() bool { _, metrics := fetch(p.t, p.metrics); return strings.Contains(metrics, line) })
 	return res.GetRevision()
 }
 
@@ -178,7 +183,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for range 3000 {
+	for range 12_000 {
 		if holds() {
 			return
 		}
@@ -282,18 +287,24 @@ func TestDrainFinishesCallsUnderWay(t *testing.T) {
 	control.apply(child("everything"), policy("researcher", "everything"))
 	p := startProxy(t, dataplane.Config{ControlPlane: control.addr, Auth: auth.None})
 	p.waitReady()
-	answers := make(chan answer, 1)
+	answers, stopped := make(chan answer, 1), make(chan struct{})
+	finish := filepath.Join(t.TempDir(), "finish")
 	go func() {
-		answers <- p.call("", "execute_tool", `{"agent_id":"researcher","server":"everything","tool":"slow"}`)
+		answers <- p.call("", "execute_tool", fmt.Sprintf(`{"agent_id":"researcher","server":"everything","tool":"slow","args":{"until":%q}}`, finish))
 	}()
 	eventually(t, "the call is under way", func() bool {
 		_, body := p.get("/metrics")
 		return strings.Contains(body, "gatehouse_calls_under_way 1")
 	})
-	p.stop()
+	go func() { p.stop(); close(stopped) }()
+	eventually(t, "the proxy drains", func() bool { _, body := p.get("/readyz"); return strings.Contains(body, "draining") })
+	if err := os.WriteFile(finish, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if got := <-answers; got.status != http.StatusOK || strings.Contains(got.body, "isError") {
 		t.Errorf("answer = %+v, want the tool's", got)
 	}
+	<-stopped
 	if got := p.call("", "list_servers", `{}`); got.status != 0 {
 		t.Errorf("answer = %+v after the end, want none", got)
 	}

@@ -17,7 +17,7 @@ import (
 const serverEnv = "DATAPLANE_TEST_SERVER"
 
 // serve answers as a simple MCP server of the legacy era would. Its tool echo returns the params it got; its tool slow
-// does so after a moment; its tool stuck never does; its tool ask asks for a name, whatever was declared, one call at a time.
+// does so once there is the file that it is told; its tool stuck never does; its tool ask asks for a name, whatever was declared, one call at a time.
 func serve() {
 	var asking json.RawMessage // the call that waits for the answer
 	lines := bufio.NewScanner(os.Stdin)
@@ -45,7 +45,7 @@ func serve() {
 				`{"name":"stuck","inputSchema":{"type":"object"}}]}`
 		case "tools/call":
 			if strings.Contains(string(m.Params), `"slow"`) {
-				<-time.After(300 * time.Millisecond)
+				waitForFile(m.Params)
 			}
 			if strings.Contains(string(m.Params), `"stuck"`) {
 				continue
@@ -58,6 +58,21 @@ func serve() {
 			result = `"result":{"content":[],"params":` + string(m.Params) + `}`
 		}
 		fmt.Printf(`{"jsonrpc":"2.0","id":%s,%s}`+"\n", m.ID, result)
+	}
+}
+
+// waitForFile waits until there is the file that a call names, or this process has lost its parent.
+func waitForFile(params json.RawMessage) {
+	var p struct{ Arguments struct{ Until string } }
+	if json.Unmarshal(params, &p) != nil {
+		return
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for parent := os.Getppid(); os.Getppid() == parent; <-tick.C {
+		if _, err := os.Stat(p.Arguments.Until); err == nil {
+			return
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long a test waits for something that has to come.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // stage is a server whose lists change, and the streams on which it announces that.
 type stage struct {

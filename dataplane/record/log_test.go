@@ -405,7 +405,7 @@ func waitFor(t *testing.T, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for range 2500 {
+	for range 30_000 {
 		if condition() {
 			return
 		}
