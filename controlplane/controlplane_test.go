@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of a test; it is never reached by a test that passes.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // running is a control plane under test and a client of it.
 type running struct {

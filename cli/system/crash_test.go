@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,8 +72,14 @@ func applyWhileKilling(t *testing.T, c *controlPlane) map[int64]string {
 	ctx, cancel := context.WithCancel(t.Context())
 	acked := map[int64]string{}
 	var wg sync.WaitGroup
-	wg.Go(func() { applyUntil(ctx, admin, acked) })
-	for range kills {
+	var count atomic.Int64
+	wg.Go(func() { applyUntil(ctx, admin, acked, &count) })
+	for i := range kills {
+		if i%10 == 0 { // on a busy machine, one that just started may not come to acknowledge anything before it is killed
+			c.waitReady(t)
+			before := count.Load()
+			eventually(t, "an apply is acknowledged", func() bool { return count.Load() > before })
+		}
 		pause(time.Duration(20+rand.IntN(120)) * time.Millisecond)
 		c.kill()
 		c.start(t)
@@ -87,13 +94,14 @@ func applyWhileKilling(t *testing.T, c *controlPlane) map[int64]string {
 }
 
 // applyUntil applies without pause; what fails was not acknowledged and does not count.
-func applyUntil(ctx context.Context, admin gatehousev1.AdminServiceClient, acked map[int64]string) {
+func applyUntil(ctx context.Context, admin gatehousev1.AdminServiceClient, acked map[int64]string, count *atomic.Int64) {
 	for i := 0; ctx.Err() == nil; i++ {
 		message := fmt.Sprintf("change %d", i)
 		r, err := admin.Apply(ctx, &gatehousev1.ApplyRequest{Author: "crash", Message: message, Put: []*gatehousev1.Object{marker(message)}},
 			grpc.WaitForReady(true))
 		if err == nil {
 			acked[r.GetRevision()] = message
+			count.Add(1)
 		}
 	}
 }

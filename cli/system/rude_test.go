@@ -28,7 +28,7 @@ func TestRudeAgentsHurtThemselves(t *testing.T) {
 	c := startControlPlane(t)
 	c.waitReady(t)
 	p := startProxy(t, c, "p0", "--auth", "key", "--limit",
-		"connections=150,header-timeout=1s,idle-timeout=2s,patience=500ms,body=1MiB,headers=16KiB,streams=10,calls=60,held=4MiB")
+		"connections=150,header-timeout=3s,idle-timeout=10s,patience=2s,body=1MiB,headers=16KiB,streams=10,calls=60,held=4MiB")
 	p.waitReady(t)
 	mustGwctl(t, c, nil, "apply", "-f", manifest(t, demo("demo")+policy("a", "{allow: {servers: [demo]}}")+
 		credential("rude", "gwk_rude")+credential("good", "gwk_good")), "--wait", "--timeout", "60s")

@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds every wait of a test; it is never reached by a test that passes.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // until polls until the condition holds.
 func (p *plane) until(what string, holds func() bool) {

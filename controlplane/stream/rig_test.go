@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of a test; it is never reached by a test that passes.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // rig is a store, a publisher and the service on a real gRPC server over TCP.
 type rig struct {

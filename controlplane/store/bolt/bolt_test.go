@@ -227,7 +227,7 @@ func countBlobs(t *testing.T, s *bolt.Store) int {
 
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatal("what was waited for did not come about")
