@@ -16,6 +16,7 @@ const (
 	spaces = ' ' * lows
 	quotes = '"' * lows
 	slants = '\\' * lows
+	breaks = 'n' * lows // behind a backslash
 )
 
 const (
@@ -118,6 +119,9 @@ func unusual(w uint64) uint64 {
 	// x-1 has the top bit where x is 0 and, besides, only where x is not ASCII, which is marked anyhow; w-space likewise.
 	return (((w ^ quotes) - lows) | ((w ^ slants) - lows) | (w - spaces) | w) & highs
 }
+
+// zeros marks the bytes of a word that are zero, by their top bits, and no others.
+func zeros(w uint64) uint64 { return ^((w&^highs + ^uint64(highs)) | w | ^uint64(highs)) }
 
 // wideEnd is plainEnd that does not care for ASCII.
 func wideEnd(data []byte, pos int) int {
