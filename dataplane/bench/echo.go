@@ -18,7 +18,7 @@ type request struct {
 	Params struct {
 		Arguments struct {
 			Message json.RawMessage `json:"message"`
-			Size    int             `json:"size"`
+			amount
 		} `json:"arguments"`
 	} `json:"params"`
 }
@@ -26,7 +26,7 @@ type request struct {
 // echo is the upstream that does as little as it can.
 type echo struct {
 	list  string   // of its tools
-	texts sync.Map // size → []byte, the JSON string of such a text
+	texts sync.Map // amount → []byte, the JSON string of such a text
 }
 
 // answer returns the response to a message, in parts, or nothing for a notification.
@@ -37,7 +37,7 @@ func (e *echo) answer(message []byte) [][]byte {
 	}
 	switch args := r.Params.Arguments; {
 	case r.Method == "tools/call" && args.Size > 0:
-		return [][]byte{fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":`, r.ID), e.text(args.Size), []byte(`}]}}`)}
+		return [][]byte{fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":`, r.ID), e.text(args.amount), []byte(`}]}}`)}
 	case r.Method == "tools/call":
 		return one(`{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":%s}]}}`, r.ID, args.Message)
 	case r.Method == "tools/list":
@@ -51,12 +51,12 @@ func (e *echo) answer(message []byte) [][]byte {
 func one(format string, args ...any) [][]byte { return [][]byte{fmt.Appendf(nil, format, args...)} }
 
 // text returns the JSON string of a text, made at its first use.
-func (e *echo) text(n int) []byte {
-	if got, ok := e.texts.Load(n); ok {
+func (e *echo) text(of amount) []byte {
+	if got, ok := e.texts.Load(of); ok {
 		return got.([]byte) //nolint:forcetypeassert // it holds nothing else
 	}
-	quoted := []byte(`"` + text(n) + `"`) // which has nothing to escape
-	e.texts.Store(n, quoted)
+	quoted := []byte(`"` + of.text() + `"`)
+	e.texts.Store(of, quoted)
 	return quoted
 }
 

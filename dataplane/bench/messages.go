@@ -28,8 +28,37 @@ func executeTool(server, args string) string {
 // message are arguments that have the payload echoed.
 func message() string { return `{"message":` + strconv.Quote(payload) + `}` }
 
+// amount are arguments that have a text returned.
+type amount struct {
+	Size int  `json:"size"` // bytes, escapes included
+	Rows bool `json:"rows"` // it is JSON, as most tools answer, with a quote to escape every few bytes
+}
+
+// arguments are the amount's.
+func (a amount) arguments() string { return fmt.Sprintf(`{"size":%d,"rows":%t}`, a.Size, a.Rows) }
+
+// text is what an echo upstream returns, with its escapes.
+func (a amount) text() string {
+	if !a.Rows {
+		return text(a.Size)
+	}
+	rows := []byte("<~[")
+	for i := 0; len(rows) < a.Size; i++ {
+		rows = fmt.Appendf(rows, `{\"id\":%d,\"name\":\"row %d\",\"open\":true,\"score\":%d.25},`, i, i, i)
+	}
+	return string(append(rows, "null]"...))
+}
+
+// String names it.
+func (a amount) String() string {
+	if a.Rows {
+		return kib(a.Size) + " of JSON"
+	}
+	return kib(a.Size)
+}
+
 // size are arguments that have so many bytes of text returned.
-func size(n int) string { return fmt.Sprintf(`{"size":%d}`, n) }
+func size(n int) string { return amount{Size: n}.arguments() }
 
 // text is what an echo upstream returns for a size. It begins as nothing else does, so that it is found at once.
 func text(n int) string {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 )
 
-// resultSizes are how large the results are, in bytes of text.
-var resultSizes = []int{1 << 10, 64 << 10, 1 << 20}
+// results are what is returned.
+func results() []amount {
+	return []amount{{Size: 1 << 10}, {Size: 64 << 10}, {Size: 64 << 10, Rows: true}, {Size: 1 << 20}}
+}
 
 // measureSizes compares results of several sizes with the reverse proxy.
 func measureSizes(ctx context.Context, o options) error {
@@ -26,14 +28,14 @@ func measureSizes(ctx context.Context, o options) error {
 	}
 	printSizes(found, concurrency)
 	var goals []goal
-	for _, n := range resultSizes[1:] {
-		goals = append(goals, goal{kib(n) + " results, calls/s at 16 callers", sized(legacyHTTP, n), sized(reverse, n), 16, rate, 1.1, false})
+	for _, of := range results()[1:] {
+		goals = append(goals, goal{of.String() + " results, calls/s at 16 callers", sized(legacyHTTP, of), sized(reverse, of), 16, rate, 1.1, false})
 	}
 	printGoalsOf(found, goals)
 	return nil
 }
 
-func sized(name string, n int) string { return name + ", " + kib(n) }
+func sized(name string, of amount) string { return name + ", " + of.String() }
 
 func (l *lab) sizeTargets(ctx context.Context) (targets []target, err error) {
 	upstream, err := l.echo(ctx, 1)
@@ -48,28 +50,29 @@ func (l *lab) sizeTargets(ctx context.Context) (targets []target, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range resultSizes {
-		want, call := text(n), toolsCall("echo", size(n))
+	for _, of := range results() {
+		args, want := of.arguments(), of.text()
+		call := toolsCall("echo", args)
 		targets = append(targets,
-			plain(sized(directHTTP, n), process{addr: upstream.addr}, call, want),
-			plain(sized(reverse, n), proxy, call, want),
-			p.legacy(sized(legacyHTTP, n), "/mcp", executeTool("http", size(n)), want),
-			p.legacy(sized(serverHTTP, n), "/mcp/http", call, want))
+			plain(sized(directHTTP, of), process{addr: upstream.addr}, call, want),
+			plain(sized(reverse, of), proxy, call, want),
+			p.legacy(sized(legacyHTTP, of), "/mcp", executeTool("http", args), want),
+			p.legacy(sized(serverHTTP, of), "/mcp/http", call, want))
 	}
 	return targets, nil
 }
 
 func printSizes(found findings, concurrency []int) {
 	g := newGrid("result", "callers", "target", "calls/s", "P50", "P99", "CPU per call", "calls/s against the reverse proxy", "CPU against it")
-	for _, n := range resultSizes {
+	for _, of := range results() {
 		for _, callers := range concurrency {
 			for _, name := range []string{directHTTP, reverse, legacyHTTP, serverHTTP} {
-				at, base := sized(name, n), sized(reverse, n)
+				at, base := sized(name, of), sized(reverse, of)
 				used, usedRatio := span(found.of(at, callers, perCall)), times(found.ratio(at, base, callers, perCall))
 				if name == directHTTP {
 					used, usedRatio = "–", "–"
 				}
-				g.row(kib(n), callers, name, fmt.Sprintf("%.0f", found.of(at, callers, rate)), span(found.of(at, callers, latency(50))),
+				g.row(of.String(), callers, name, fmt.Sprintf("%.0f", found.of(at, callers, rate)), span(found.of(at, callers, latency(50))),
 					span(found.of(at, callers, latency(99))), used, times(found.ratio(at, base, callers, rate)), usedRatio)
 			}
 		}
