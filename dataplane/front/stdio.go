@@ -152,9 +152,12 @@ func (p *pipe) take(ctx context.Context, x *exchange) {
 		p.start(ctx, x)
 		return
 	}
-	if err != nil {
+	switch {
+	case err != nil && x.msg.Kind == mcp.Notification: // it has no answer, whatever is wrong with it (JSON-RPC 2.0 §4.1)
+		p.h.log.Debug("notification not taken", "method", x.msg.Method, "error", err)
+	case err != nil:
 		p.fail(x.msg.ID, asError(err))
-	} else {
+	default:
 		x.call.Session = p.session
 		p.h.notify(x)
 	}
