@@ -47,6 +47,8 @@ type memory struct {
 	answers sync.Pool
 	// readers hold *bufio.Reader of eventBytes.
 	readers sync.Pool
+	// pace is that of large messages.
+	pace pace
 }
 
 // take returns an empty buffer, which the caller owns.
@@ -151,6 +153,7 @@ func newLineReader(in io.Reader, mem *memory, limit int) *lineReader {
 // end. What stands before the end of the stream counts as a line.
 func (r *lineReader) next() (*buffer, error) {
 	buf := r.mem.take()
+	r.turn = 0
 	// A line longer than one read comes in parts, and is put together in memory that doubles.
 	for {
 		part, err := r.in.ReadSlice('\n')
@@ -160,7 +163,7 @@ func (r *lineReader) next() (*buffer, error) {
 			return nil, r.skip(head, part, err)
 		}
 		r.spills.add(buf, part)
-		r.turn.took(len(part))
+		r.turn.took(len(part), &r.mem.pace)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
@@ -189,7 +192,7 @@ func (r *lineReader) skip(head, part []byte, err error) error {
 	for errors.Is(err, bufio.ErrBufferFull) {
 		part, err = r.in.ReadSlice('\n')
 		tail = keepTail(tail, part)
-		r.turn.took(len(part))
+		r.turn.took(len(part), &r.mem.pace)
 	}
 	return &longLineError{limit: r.limit, head: head, tail: bytes.TrimRight(tail, "\r\n")}
 }

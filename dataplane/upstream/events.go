@@ -187,6 +187,6 @@ func (r *eventReader) add(ev *event, part []byte) error {
 		return fmt.Errorf("reading event: %w", tooBig(r.limit))
 	}
 	r.spills.add(ev.data, part)
-	r.turn.took(len(part))
+	r.turn.took(len(part), &r.mem.pace)
 	return nil
 }

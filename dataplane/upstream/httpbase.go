@@ -223,7 +223,7 @@ func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
 		}
 		n, err := resp.Body.Read(buf.b[len(buf.b):cap(buf.b)])
 		buf.b = buf.b[:len(buf.b)+n]
-		turn.took(n)
+		turn.took(n, &e.mem.pace)
 		switch {
 		case len(buf.b) > most:
 			err = tooBig(most)
@@ -245,7 +245,7 @@ func (e *endpoint) readOn(resp *http.Response, buf *buffer, most int) (*buffer, 
 	var turn turn
 	for {
 		n, err := resp.Body.Read(part.b[:readBytes])
-		turn.took(n)
+		turn.took(n, &e.mem.pace)
 		if buf.length()+n > most {
 			err = tooBig(most)
 		} else {
