@@ -72,7 +72,7 @@ vuln: $(TOOLS)/govulncheck ## known vulnerabilities in what is linked
 .PHONY: bench
 bench: build ## micro benchmarks, then the system, section by section (about twenty minutes; docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem ./dataplane/... ./controlplane/...
-	go run ./dataplane/bench -bin $(CURDIR)/bin -only calls,sizes,growth,swap,streams,memory,fleet,profile
+	go run ./dataplane/bench -bin $(CURDIR)/bin -only calls,sizes,growth,swap,streams,garbage,memory,fleet,profile
 
 .PHONY: pgo
 pgo: build ## measure anew what the compiler is told of the hot path (dataplane/gwproxy/default.pgo)
