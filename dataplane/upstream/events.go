@@ -47,7 +47,7 @@ type place struct {
 // newEventReader reads from in, which it does not close; limit bounds the data of one event, in bytes, and
 // what there is beside data before it.
 func newEventReader(in io.Reader, mem *memory, limit int) *eventReader {
-	return &eventReader{in: mem.takeReader(in), mem: mem, limit: limit}
+	return &eventReader{in: mem.takeReader(in), mem: mem, limit: limit, turn: unannounced}
 }
 
 // goOn has the reader of a stream that was taken up again know what the ones before it said.
@@ -98,7 +98,7 @@ func (r *eventReader) take(ev *event, line []byte, more, begun bool) (_ bool, er
 
 // line reads a line, or as much of it as fits; more says that the rest is still to be read.
 func (r *eventReader) line() (line []byte, more bool, err error) {
-	line, err = r.in.ReadSlice('\n')
+	line, err = r.part()
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
 		return r.holdBack(line), true, nil
@@ -106,6 +106,13 @@ func (r *eventReader) line() (line []byte, more bool, err error) {
 		return nil, false, err
 	}
 	return trimEnd(line), false, nil
+}
+
+// part reads a line, or what the reader's memory holds of it.
+func (r *eventReader) part() ([]byte, error) {
+	part, err := r.in.ReadSlice('\n')
+	r.turn.took(len(part), &r.mem.pace)
+	return part, err
 }
 
 // holdBack leaves the last byte of a part for the next one where it may be half of the line's end.
@@ -160,7 +167,7 @@ func isData(line []byte) bool {
 // rest reads the rest of a line that did not fit; it is thrown away where it is not data.
 func (r *eventReader) rest(ev *event, data bool) error {
 	for {
-		part, err := r.in.ReadSlice('\n')
+		part, err := r.part()
 		more := errors.Is(err, bufio.ErrBufferFull)
 		if more {
 			part = r.holdBack(part)
@@ -187,6 +194,5 @@ func (r *eventReader) add(ev *event, part []byte) error {
 		return fmt.Errorf("reading event: %w", tooBig(r.limit))
 	}
 	r.spills.add(ev.data, part)
-	r.turn.took(len(part), &r.mem.pace)
 	return nil
 }

@@ -214,6 +214,9 @@ func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
 	}
 	buf := e.mem.takeFor(int(max(resp.ContentLength, 0)))
 	var turn turn
+	if resp.ContentLength < 0 {
+		turn = unannounced
+	}
 	for {
 		if len(buf.b) >= from {
 			return e.readOn(resp, buf, most)

@@ -13,10 +13,12 @@ const (
 	pacedFrom  = 1<<20 + 128<<10 // bytes of one message that are read at full speed, a result of 1 MiB and what is around it
 	pacedBytes = 256 << 10       // of what is beyond, for which one pays at a time
 	pacedHeard = 64              // messages before an answer
+	// unannounced is what counts as read already where nobody said how long it will be: it may never end.
+	unannounced = turn(pacedFrom - pacedBytes)
 	// pacedRate is how much of all large messages together is read in a second, for each processor but one.
 	pacedRate = 200 << 20
 	// pacedBurst is how long nothing has to have been paid for so that as much as is paid for in that time is free.
-	pacedBurst = 50 * time.Millisecond
+	pacedBurst = 10 * time.Millisecond
 )
 
 // pace is what all readers of large messages pay to, in time. Its zero value is ready.

@@ -30,8 +30,10 @@ func TestLargeMessagesArePaced(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	const limit = 64 << 20
 	read := map[string]func(text io.Reader){
-		"lines":  func(text io.Reader) { upstream.ReadLines(text, limit) },
-		"events": func(text io.Reader) { _, _, _ = upstream.ReadEvents(io.MultiReader(strings.NewReader("data: "), text), limit) },
+		"lines": func(text io.Reader) { upstream.ReadLines(text, limit) },
+		"events": func(text io.Reader) {
+			_, _, _ = upstream.ReadEvents(io.MultiReader(strings.NewReader("data: "), text), limit)
+		},
 	}
 	for name, read := range read {
 		synctest.Test(t, func(t *testing.T) {
@@ -41,7 +43,7 @@ func TestLargeMessagesArePaced(t *testing.T) {
 				t.Errorf("%s: a message of 1 MiB waited %v, want nothing", name, waited)
 			}
 			read(letters(32 << 20))
-			// 200 MiB a second, of which a twentieth of a second is free.
+			// 200 MiB a second, of which a hundredth of a second is free.
 			if waited, want := time.Since(begin), 100*time.Millisecond; waited < want || waited > 2*want {
 				t.Errorf("%s: a message of 32 MiB waited %v, want about %v", name, waited, want)
 			}
