@@ -16,6 +16,12 @@ import (
 	"testing"
 	"time"
 
+	// The programs under test are built by a process of its own, of which Go knows nothing: only with what they are made of in
+	// the tests as well does it run these again when that changes.
+	_ "github.com/gatehouse-mcp/gatehouse/cli"
+	_ "github.com/gatehouse-mcp/gatehouse/controlplane"
+	_ "github.com/gatehouse-mcp/gatehouse/dataplane"
+
 	"github.com/gatehouse-mcp/gatehouse/dataplane/loopback"
 )
 
