@@ -213,10 +213,7 @@ func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
 		return e.readOn(resp, buf, most)
 	}
 	buf := e.mem.takeFor(int(max(resp.ContentLength, 0)))
-	var turn turn
-	if resp.ContentLength < 0 {
-		turn = unannounced
-	}
+	turn := turnOf(resp.ContentLength)
 	for {
 		if len(buf.b) >= from {
 			return e.readOn(resp, buf, most)
@@ -245,7 +242,7 @@ func (e *endpoint) readOn(resp *http.Response, buf *buffer, most int) (*buffer, 
 	part := e.mem.take()
 	defer part.free()
 	part.b = slices.Grow(part.b, readBytes)
-	var turn turn
+	turn := turnOf(resp.ContentLength)
 	for {
 		n, err := resp.Body.Read(part.b[:readBytes])
 		turn.took(n, &e.mem.pace)

@@ -44,6 +44,14 @@ func (p *pace) pay(n int) {
 // turn counts the bytes that were read of one message. Its zero value has read none.
 type turn int
 
+// turnOf is the turn of a message of that length; negative means that it was not announced.
+func turnOf(length int64) turn {
+	if length < 0 {
+		return unannounced
+	}
+	return 0
+}
+
 // took counts n more, and pays for them where the message is large.
 func (t *turn) took(n int, p *pace) {
 	if *t += turn(n); *t > pacedFrom+pacedBytes {
