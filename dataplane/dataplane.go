@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/dataplane/follow"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/front"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/gateway"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/record"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream"
@@ -113,7 +114,7 @@ type Server struct {
 	follower *follow.Follower
 	gateway  *gateway.Gateway
 	front    *front.Handler
-	agents   *http.Server
+	agents   *h1.Server
 	health   *http.Server
 
 	handlers sync.WaitGroup // requests of agents, and agents on pipes

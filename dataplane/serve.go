@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/front"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 )
 
 // listen binds an address, which must be on loopback: what is served is neither encrypted nor, with auth none, proven.
@@ -87,16 +88,16 @@ func identity(dir string) (string, error) {
 }
 
 // agentServer serves the front. Calls may take as long as their timeouts let them, so answers have no deadline here.
-func (s *Server) agentServer() *http.Server {
+func (s *Server) agentServer() *h1.Server {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.handlers.Add(1)
 		defer s.handlers.Done()
 		s.front.ServeHTTP(w, r)
 	})
-	server := s.httpServer(handler)
 	l := s.config.Limits
-	server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes = l.HeaderTimeout, l.IdleTimeout, int(l.Headers)
-	return server
+	return h1.NewServer(h1.ServerConfig{
+		Handler: handler, MaxHeadBytes: int(l.Headers), HeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout, Logger: s.log,
+	})
 }
 
 // adminServer serves health, metrics and version.
@@ -167,7 +168,7 @@ func (s *Server) unready() string {
 }
 
 // serve runs one HTTP server until it is shut down.
-func (s *Server) serve(server *http.Server, l net.Listener) error {
+func (s *Server) serve(server interface{ Serve(l net.Listener) error }, l net.Listener) error {
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving %s: %w", l.Addr(), err)
 	}

@@ -9,8 +9,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
-	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
 // errNotExecuted says that a request did not reach the server, or that the server refused it unread because it no longer

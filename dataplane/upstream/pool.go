@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
-	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
 // Pool holds the upstreams of all tables that still have calls. Tables whose servers have equal keys share an upstream.

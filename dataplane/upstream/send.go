@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
-	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
 // message is one HTTP request.

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/loopback"
-	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
 )
 
 func TestIdleConnectionThatWasClosedIsNotUsed(t *testing.T) {

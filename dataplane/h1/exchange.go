@@ -138,7 +138,7 @@ func (e *exchange) Read(p []byte) (int, error) {
 	case len(p) == 0:
 		return 0, nil
 	}
-	n, err := e.text.read(e.conn, p, e.host.conf.MaxHeadBytes)
+	n, err := e.text.read(&e.conn.stream, p, e.host.conf.MaxHeadBytes)
 	switch {
 	case errors.Is(err, io.EOF):
 		e.ended.Store(true)

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 )
 
 // FuzzResponseHead holds the parser against net/http's: what it takes, net/http takes too, and understands in the same way.
@@ -49,6 +49,49 @@ func FuzzResponseHead(f *testing.F) {
 		}
 		if len(got.Header)+len(want.Header) > 0 && !reflect.DeepEqual(got.Header, want.Header) && want.Header["Connection"] != nil == (got.Header["Connection"] != nil) {
 			t.Errorf("ParseHead(%q): headers %v, want %v", text, got.Header, want.Header)
+		}
+	})
+}
+
+// FuzzRequestHead holds the parser against net/http's: what it takes, net/http takes too, and understands in the same way,
+// whatever head came before on the connection.
+func FuzzRequestHead(f *testing.F) {
+	const post = "POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\nX: a\r\n\r\n"
+	for _, seed := range []string{
+		post, strings.Replace(post, "12", "3", 1), strings.Replace(post, "12", "12 ", 1), strings.Replace(post, "12", "1 2", 1), "GET / HTTP/1.0\n\n",
+		"GET http://y/a?b HTTP/1.1\r\nhost: x\r\nConnection: close\r\n\r\n", "POST /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\ncontent-length: 1\r\n\r\n",
+	} {
+		f.Add(post, seed)
+	}
+	f.Fuzz(func(t *testing.T, before, text string) {
+		if i := strings.Index(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n"); i < 0 || !strings.HasSuffix(text, "\n") {
+			return // no head: the server looks for its end first
+		}
+		got, known, err := h1.ParseRequest(before, text)
+		if _, _, alone := h1.ParseRequest("", text); (err == nil) != (alone == nil) {
+			t.Fatalf("ParseRequest(%q) = %v behind %q (known: %v), and %v alone", text, err, before, known, alone)
+		}
+		if err != nil {
+			return
+		}
+		want, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
+		if err != nil {
+			t.Fatalf("ParseRequest took %q, which net/http refuses: %v", text, err)
+		}
+		if got.Method != want.Method || got.Host != want.Host || got.RequestURI != want.RequestURI || !reflect.DeepEqual(got.URL, want.URL) {
+			t.Errorf("ParseRequest(%q) = %s %s of %s, want %s %s of %s", text, got.Method, got.URL, got.Host, want.Method, want.URL, want.Host)
+		}
+		if got.ContentLength != want.ContentLength || !reflect.DeepEqual(got.TransferEncoding, want.TransferEncoding) || got.ProtoMinor > 0 && got.Close != want.Close {
+			t.Errorf("ParseRequest(%q): length %d %v close %v, want %d %v close %v", text,
+				got.ContentLength, got.TransferEncoding, got.Close, want.ContentLength, want.TransferEncoding, want.Close)
+		}
+		for _, gone := range []string{"Content-Length", "Trailer", "Connection", "Pragma", "Cache-Control"} { // net/http takes these out or mends them
+			delete(got.Header, gone)
+			delete(want.Header, gone)
+		}
+		if len(got.Header)+len(want.Header) > 0 && !reflect.DeepEqual(got.Header, want.Header) {
+			t.Errorf("ParseRequest(%q): headers %v, want %v", text, got.Header, want.Header)
 		}
 	})
 }

@@ -23,7 +23,7 @@ type body struct {
 }
 
 // read reads into p, which is not empty. io.EOF says that this was all, and may come with the last bytes.
-func (b *body) read(c *conn, p []byte, limit int) (n int, err error) {
+func (b *body) read(c *stream, p []byte, limit int) (n int, err error) {
 	switch b.mode {
 	case untilClose:
 		return c.read(p)
@@ -46,7 +46,7 @@ func (b *body) read(c *conn, p []byte, limit int) (n int, err error) {
 }
 
 // chunk begins the next chunk (RFC 9112 §7.1); behind the last one it reads the trailers and returns io.EOF.
-func (b *body) chunk(c *conn, limit int) error {
+func (b *body) chunk(c *stream, limit int) error {
 	if b.next {
 		if line, err := c.line(sizeLine); err != nil {
 			return err
@@ -89,7 +89,7 @@ func chunkSize(line []byte) (n int64, err error) {
 }
 
 // trailers reads and forgets the fields behind the last chunk (§7.1.2); io.EOF says that they were well.
-func trailers(c *conn, limit int) error {
+func trailers(c *stream, limit int) error {
 	for limit >= 0 {
 		line, err := c.line(limit)
 		if err != nil {

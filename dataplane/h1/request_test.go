@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 )
 
 func TestHeadsAreRenderedOnce(t *testing.T) {

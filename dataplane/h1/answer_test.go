@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 )
 
 // answers are well formed; again says whether the connection serves another request.

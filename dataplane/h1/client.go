@@ -1,16 +1,3 @@
-// Package h1 is a client of HTTP/1.1 (RFC 9112) for many small POSTs to few servers over plain TCP. The goroutine that
-// calls writes the request in one piece and reads the answer itself, so a call wakes nobody but the server:
-//
-//	Post         -- take an idle connection, or dial
-//	* converse   -- is it still quiet; write head and body; wait for the answer's first byte
-//	* readHead   -- skip 1xx, judge the rest strictly
-//	Body.Read    -- from the connection into the reader's memory
-//	Body.Close   -- back to the idle ones, if all of it was read
-//
-// A request is sent twice only where nothing of it was written before, to a connection that had been used and was closed by
-// its server meanwhile. It refuses what two readers could understand differently: folded lines, two lengths, a length beside
-// a transfer coding, white space around names. It knows no proxies, no TLS, no redirects and no compression; those belong
-// to net/http.
 package h1
 
 import (

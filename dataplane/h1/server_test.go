@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse/dataplane/upstream/h1"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/h1"
 )
 
 // server is a TCP server that reads requests well and answers them as a test wants, byte by byte.
