@@ -9,9 +9,9 @@ import "testing"
 func TestAllocationsOfACallStayFew(t *testing.T) {
 	h := newPath(t)
 	bounds := map[string]float64{
-		"execute_tool/http/legacy": 30, "execute_tool/http/modern": 24,
-		"execute_tool/stdio/legacy": 26, "execute_tool/stdio/modern": 20,
-		"list_servers": 11, "get_server_tools": 20, "tools_list": 5,
+		"execute_tool/http/legacy": 28, "execute_tool/http/modern": 22,
+		"execute_tool/stdio/legacy": 24, "execute_tool/stdio/modern": 18,
+		"list_servers": 10, "get_server_tools": 18, "tools_list": 4,
 	}
 	for _, p := range pathCalls() {
 		bound, bounded := bounds[p.name]

@@ -150,6 +150,7 @@ type Handler struct {
 	streams  streams
 	memory   exchanges
 	jsonType []string // the Content-Type of answers, which all share and nobody changes
+	tail     []byte   // of answers, likewise
 
 	drain   sync.Once
 	drained chan struct{} // closed by Drain
@@ -168,6 +169,7 @@ func New(conf Config) *Handler {
 		streams:  streams{every: conf.pingEvery()},
 		drained:  make(chan struct{}),
 		jsonType: []string{"application/json"},
+		tail:     []byte(mcp.ResponseTail),
 	}
 	h.lists = renderLists(conf.Gateway.ToolsList(), conf.version())
 	return h

@@ -58,9 +58,11 @@ func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request, server s
 // welcome says whether a request may come from where it says, and to the name it says. The first keeps web pages from
 // using the gateway, the second keeps a page from making itself look local by DNS rebinding (streamable-http §Security).
 func (h *Handler) welcome(r *http.Request) bool {
-	probe := *r
-	probe.Method = http.MethodPost // a GET opens a stream here, so it is checked as well
-	if h.origins.Check(&probe) != nil {
+	probe := r
+	if r.Method != http.MethodPost { // a GET opens a stream here, so it is checked as well
+		probe = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
+	}
+	if h.origins.Check(probe) != nil {
 		return false
 	}
 	// On loopback only this machine can be meant. Elsewhere the names that lead here are not ours to know.

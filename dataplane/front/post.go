@@ -82,7 +82,10 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, x *exchange) 
 		h.refuseBody(w, x, errTooLarge)
 		return false
 	}
-	body := http.MaxBytesReader(w, r.Body, h.conf.maxBody())
+	body := r.Body
+	if r.ContentLength < 0 {
+		body = http.MaxBytesReader(w, body, h.conf.maxBody())
+	}
 	err := x.readAll(body, r.ContentLength)
 	if errors.Is(err, errMore) {
 		err = h.readLarge(x, body, r.ContentLength)

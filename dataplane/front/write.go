@@ -29,8 +29,26 @@ func (h *Handler) writeReply(w http.ResponseWriter, x *exchange, result []byte) 
 		h.write(w, x.out)
 		return
 	}
-	if h.write(w, x.out) && h.write(w, result) {
-		h.write(w, []byte(mcp.ResponseTail))
+	rest := max(0, len(result)-1) / piece * piece // where the last piece begins
+	if h.write(w, x.out) && h.write(w, result[:rest]) {
+		h.writeLast(w, result[rest:])
+	}
+}
+
+// writeLast writes the last piece of a large result and what is behind it, in one piece where the server can.
+func (h *Handler) writeLast(w http.ResponseWriter, text []byte) {
+	both, ok := w.(interface {
+		WriteBoth(p, tail []byte) (int, error)
+	})
+	if !ok {
+		if h.write(w, text) {
+			h.write(w, h.tail)
+		}
+		return
+	}
+	h.bounded(http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * h.conf.patience())))
+	if _, err := both.WriteBoth(text, h.tail); err != nil {
+		h.log.Debug("answer not delivered", "error", err)
 	}
 }
 

@@ -19,7 +19,7 @@ const (
 )
 
 // answer is what a handler writes to. It implements http.ResponseWriter, and what http.ResponseController knows but full
-// duplex: deadlines, Flush and Hijack.
+// duplex: deadlines, Flush and Hijack. WriteBoth is its own.
 type answer struct {
 	c      *inbound
 	header http.Header
@@ -34,7 +34,7 @@ type answer struct {
 	memory *memory   // of out
 	front  []byte    // the head, and the size of a chunk
 	sorted []string  // names of header
-	parts  [4][]byte // for vec
+	parts  [5][]byte // for vec
 	vec    net.Buffers
 }
 
@@ -106,10 +106,29 @@ func (w *answer) Write(p []byte) (int, error) {
 		w.out = append(w.out, p...)
 		return len(p), nil
 	}
-	if err := w.push(p, false); err != nil {
+	if err := w.push(p, nil, false); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// WriteBoth is Write for two texts of which the first is large, and that leave in one piece.
+func (w *answer) WriteBoth(p, tail []byte) (int, error) {
+	n := len(p) + len(tail)
+	w.WriteHeader(http.StatusOK)
+	if w.c.taken || w.bodiless() || w.length >= 0 && w.wrote+int64(n) > w.length || len(p) <= heldBytes {
+		n, err := w.Write(p)
+		if err != nil {
+			return n, err
+		}
+		m, err := w.Write(tail)
+		return n + m, err
+	}
+	w.wrote += int64(n)
+	if err := w.push(p, tail, false); err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // Flush implements http.Flusher.
@@ -124,11 +143,11 @@ func (w *answer) FlushError() error {
 	if w.headed && len(w.out) == gapBytes {
 		return nil
 	}
-	return w.push(nil, false)
+	return w.push(nil, nil, false)
 }
 
-// push writes what is held back, and p behind it. The head goes first, where it is not out.
-func (w *answer) push(p []byte, last bool) error {
+// push writes what is held back, and p and tail behind it. The head goes first, where it is not out; last ends the body.
+func (w *answer) push(p, tail []byte, last bool) error {
 	w.front = w.front[:0]
 	if !w.headed {
 		w.headed = true
@@ -138,12 +157,12 @@ func (w *answer) push(p []byte, last bool) error {
 	}
 	end := ""
 	if w.chunks {
-		end = w.chunk(len(w.out)-gapBytes+len(p), last)
+		end = w.chunk(len(w.out)-gapBytes+len(p)+len(tail), last)
 	}
-	if len(p) == 0 {
+	if len(p)+len(tail) == 0 {
 		w.out, end = append(w.out, end...), ""
 	}
-	err := w.write(p, end)
+	err := w.write(p, tail, end)
 	w.out = w.out[:gapBytes]
 	return err
 }
@@ -160,8 +179,8 @@ func (w *answer) chunk(n int, last bool) (end string) {
 	return end
 }
 
-// write writes what is in front, what is held back, p, and the end of a chunk, in one piece.
-func (w *answer) write(p []byte, end string) error {
+// write writes what is in front, what is held back, p, tail, and the end of a chunk, in one piece.
+func (w *answer) write(p, tail []byte, end string) error {
 	held := w.out[gapBytes:]
 	front := w.front
 	if len(front) <= gapBytes {
@@ -170,7 +189,7 @@ func (w *answer) write(p []byte, end string) error {
 		front = nil
 	}
 	w.vec = w.parts[:0]
-	for _, part := range [...][]byte{front, held, p, []byte(end)} {
+	for _, part := range [...][]byte{front, held, p, tail, []byte(end)} {
 		if len(part) > 0 {
 			w.vec = append(w.vec, part)
 		}
@@ -185,7 +204,7 @@ func (w *answer) finish() {
 		w.length = w.wrote
 	}
 	w.again = w.again && !w.c.server.closing.Load() && w.c.body.worth()
-	if (!w.headed || w.chunks || len(w.out) > gapBytes) && w.push(nil, true) != nil {
+	if (!w.headed || w.chunks || len(w.out) > gapBytes) && w.push(nil, nil, true) != nil {
 		w.again = false
 	}
 	if w.wrote < w.length && !w.bodiless() {

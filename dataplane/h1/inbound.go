@@ -181,14 +181,12 @@ func (c *inbound) exchange() (again bool) {
 	if c.taken {
 		return false
 	}
-	c.unattended()
 	w.finish()
 	w.release()
-	if !w.again || c.spoilt.Load() {
+	again = w.again && !c.spoilt.Load() && (c.body.ended || c.discard())
+	c.unattended()
+	if !again {
 		c.part()
-		return false
-	}
-	if !c.body.ended && !c.discard() {
 		return false
 	}
 	return c.rest()

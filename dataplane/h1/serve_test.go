@@ -453,6 +453,35 @@ func TestServerCopiesFiles(t *testing.T) {
 	}
 }
 
+func TestServerWritesTwoTextsAsOne(t *testing.T) {
+	addr, _ := serve(t, h1.ServerConfig{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var size int
+		_, _ = fmt.Sscan(r.URL.RawQuery, &size)
+		if r.URL.Path == "/counted" {
+			w.Header().Set("Content-Length", fmt.Sprint(size+3))
+		}
+		both := w.(interface {
+			WriteBoth(p, tail []byte) (int, error)
+		})
+		_, _ = io.WriteString(w, "<")
+		if n, err := both.WriteBoth([]byte(strings.Repeat("x", size)), []byte(">>")); n != size+2 || err != nil {
+			panic(fmt.Sprint("wrote ", n, err))
+		}
+		if _, err := both.WriteBoth(make([]byte, 1<<20), nil); r.URL.Path == "/counted" && !errors.Is(err, http.ErrContentLength) {
+			panic(fmt.Sprint("wrote more than announced: ", err))
+		}
+	})})
+	a := dial(t, addr)
+	for _, size := range []int{0, 10, 17_000, 100_000, 1_000_000} {
+		for _, path := range []string{"/counted", "/chunks"} {
+			a.send(fmt.Sprintf("GET %s?%d HTTP/1.1\r\nHost: x\r\n\r\n", path, size))
+			if _, got := a.answer(http.MethodGet); !strings.HasPrefix(got, "<"+strings.Repeat("x", size)+">>") || path == "/counted" && len(got) != size+3 {
+				t.Errorf("%s, %d bytes = %d bytes", path, size, len(got))
+			}
+		}
+	}
+}
+
 func TestServerGivesConnectionsAway(t *testing.T) {
 	taken := make(chan net.Conn, 1)
 	addr, s := serve(t, h1.ServerConfig{IdleTimeout: 20 * time.Millisecond, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

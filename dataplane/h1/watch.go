@@ -3,9 +3,10 @@ package h1
 import "time"
 
 const (
-	// lookEvery is how often the watch looks while requests are under way: so long it takes at most until an agent that goes
-	// away is noticed, and a deadline.
+	// lookEvery is how often the watch looks while requests are under way, and manyConns are how many connections make it take
+	// that much longer: so long it takes at most until a deadline is noticed, or that a new request's agent has gone.
 	lookEvery = 10 * time.Millisecond
+	manyConns = 2000
 	// calmLooks is how many looks find no request under way before the watch rests.
 	calmLooks = 20
 )
@@ -13,12 +14,13 @@ const (
 // watch looks at all connections now and then, in place of what net/http does for each request: a timer for each deadline,
 // and a goroutine that waits for the agent to go away. Requests that are done by the next look cost nothing of that.
 func (s *Server) watch() {
-	calm := 0
-	for {
-		rest := lookEvery
+	for calm := 0; ; {
+		rest := s.between()
 		if calm > calmLooks {
-			rest = max(lookEvery, min(time.Second, s.conf.HeaderTimeout/4, s.conf.IdleTimeout/4))
 			s.resting.Store(true)
+			if !s.look(time.Now()) { // else a request has begun that did not see it
+				rest = max(rest, min(time.Second, s.conf.HeaderTimeout/4, s.conf.IdleTimeout/4))
+			}
 		}
 		timer := time.NewTimer(rest)
 		select {
@@ -27,16 +29,20 @@ func (s *Server) watch() {
 			return
 		case <-s.kick:
 			timer.Stop()
-			calm = 0
-			continue
 		case <-timer.C:
 		}
-		if s.look(time.Now()) {
+		s.resting.Store(false)
+		if calm++; s.look(time.Now()) {
 			calm = 0
-		} else {
-			calm++
 		}
 	}
+}
+
+// between is the time between two looks. The more connections there are, the longer it is, so that looking costs little.
+func (s *Server) between() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return lookEvery * time.Duration(1+len(s.conns)/manyConns)
 }
 
 // wake has the watch look often, since a request is under way.
