@@ -270,7 +270,10 @@ func (w *answer) ReadFrom(r io.Reader) (n int64, err error) {
 		return 0, err
 	}
 	w.c.writing.Store(true)
-	n, err = to.ReadFrom(io.LimitReader(r, w.length-w.wrote))
+	if most, ok := r.(*io.LimitedReader); !ok || most.N > w.length-w.wrote { // limited twice, it would be no file to the system
+		r = io.LimitReader(r, w.length-w.wrote)
+	}
+	n, err = to.ReadFrom(r)
 	w.c.writing.Store(false)
 	w.wrote += n
 	if err != nil {

@@ -146,6 +146,9 @@ func (c *inbound) await() ([]byte, error) {
 		}
 		from = max(0, len(have)-2)
 		if err := c.fill(); err != nil {
+			if len(have) > 0 && (errors.Is(err, io.EOF) || isTimeout(err)) {
+				err = bad("half a head")
+			}
 			return nil, err
 		}
 	}

@@ -373,6 +373,11 @@ func TestServerClosesConnectionsThatSayNothing(t *testing.T) {
 	quiet.answer(http.MethodGet)
 	halfAgain.send(get + "GET")
 	halfAgain.answer(http.MethodGet)
+	for name, a := range map[string]*agent{"half a head": half, "half of the next head": halfAgain} {
+		if resp, body := a.answer(http.MethodGet); resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s = %d %s, want 400", name, resp.StatusCode, body)
+		}
+	}
 	for name, a := range map[string]*agent{"silent": silent, "half a head": half, "idle": quiet, "half of the next head": halfAgain} {
 		if !a.closed() {
 			t.Errorf("%s: the connection is not closed", name)

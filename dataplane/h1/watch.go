@@ -75,9 +75,14 @@ func (c *inbound) look(now time.Time) (busy bool) {
 	}
 	age := now.Sub(c.seenAt)
 	switch phase(word) {
-	case fresh, heading:
+	case fresh:
 		if age >= c.server.conf.HeaderTimeout {
 			c.expire(word)
+		}
+		return false
+	case heading:
+		if age >= c.server.conf.HeaderTimeout {
+			_ = c.net.SetReadDeadline(past()) // its agent is told
 		}
 		return false
 	case idle:

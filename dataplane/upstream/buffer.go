@@ -142,6 +142,7 @@ type lineReader struct {
 	// spills take lines that are large; nil keeps all in memory.
 	spills *spills
 	turn   turn
+	ended  bool // the line that was returned last had no end: the stream is over
 }
 
 // newLineReader reads from in, which it does not close. A limit is in bytes, the end of the line included.
@@ -168,6 +169,7 @@ func (r *lineReader) next() (*buffer, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err == nil || buf.length() > 0:
+			r.ended = err != nil
 			buf.b = bytes.TrimRight(buf.b, "\r\n") // behind a large message it is white space
 			return buf, nil
 		}

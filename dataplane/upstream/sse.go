@@ -48,14 +48,14 @@ func (c *sseConn) read(named chan<- error) {
 		err = conduct("ended the event stream")
 	}
 	err = c.broken(c.ctx, err)
-	// Lost first, so that a call which fails now finds a new stream when it comes again.
+	// Lost first, so that a call which fails now finds a new stream when it comes again, and no tools of this one.
 	c.lose()
-	c.inbox.waiters.fail(err, notExecuted(c.name, "ended the event stream"))
-	switch {
-	case !c.named:
-		named <- err // the stream never came about
-	case c.ctx.Err() == nil:
+	if c.named && c.ctx.Err() == nil {
 		c.hooks.down(err)
+	}
+	c.inbox.waiters.fail(err, notExecuted(c.name, "ended the event stream"))
+	if !c.named {
+		named <- err // the stream never came about
 	}
 }
 

@@ -44,9 +44,10 @@ type stdioConn struct {
 	// closing says that we end the process ourselves, so that its end is nothing to report.
 	closing atomic.Bool
 	// full says that something was dropped, because the child did not read.
-	full  atomic.Bool
-	gone  chan struct{} // closed by the reader when nothing more can come
-	tasks sync.WaitGroup
+	full    atomic.Bool
+	gone    chan struct{} // closed by the reader when nothing more can come
+	leaving sync.Once
+	tasks   sync.WaitGroup
 }
 
 // dialStdio starts a program and reads from it.
@@ -257,6 +258,9 @@ func (c *stdioConn) read() {
 		var long *longLineError
 		switch {
 		case err == nil:
+			if in.ended { // first, so that whoever calls again goes to the next process
+				c.leave()
+			}
 			c.inbox.receive(buf)
 		case errors.As(err, &long):
 			c.refuse(long)
@@ -281,10 +285,13 @@ func (c *stdioConn) refuse(long *longLineError) {
 	}
 }
 
+// leave says that nothing more can come.
+func (c *stdioConn) leave() { c.leaving.Do(func() { close(c.gone) }) }
+
 // finish ends the connection after the last message. A process that lives on without an output is of no use.
 func (c *stdioConn) finish() {
 	defer c.proc.stdout.Close()
-	close(c.gone)
+	c.leave()
 	how := "closed its output"
 	if c.closing.Load() {
 		how = "was shut down"
@@ -296,10 +303,13 @@ func (c *stdioConn) finish() {
 	}
 	// A call that comes later did not reach the child, so it may be sent to the next one.
 	err := unavailable(c.name, how)
-	c.inbox.waiters.fail(err, notExecuted(c.name, how))
-	if !c.closing.Load() {
-		c.proc.kill()
+	ours := c.closing.Load()
+	if !ours { // first, so that a call which fails now finds no tools of this process when it comes again
 		c.hooks.down(err)
+	}
+	c.inbox.waiters.fail(err, notExecuted(c.name, how))
+	if !ours {
+		c.proc.kill()
 	}
 }
 
