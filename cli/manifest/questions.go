@@ -9,6 +9,14 @@ type questionsSpec struct {
 	Elicitation     string     `json:"elicitation,omitempty"`
 	IdempotentTools []string   `json:"idempotentTools,omitempty"`
 	ParkTimeout     string     `json:"parkTimeout,omitempty"`
+	Keys            []keySpec  `json:"keys,omitempty"`
+}
+
+// keySpec names the questions that fit.
+type keySpec struct {
+	Key     string `json:"key"`
+	Method  string `json:"method,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 // rootSpec is one entry of what roots/list is answered with.
@@ -29,6 +37,7 @@ func readQuestions(c cursor) *gatehousev1.Questions {
 		"elicitation":     func(c cursor) { q.Elicitation = choose(c, []string{"decline", "cancel"}) },
 		"idempotentTools": func(c cursor) { q.IdempotentTools = c.texts() },
 		"parkTimeout":     func(c cursor) { q.ParkTimeout = c.text() },
+		"keys":            func(c cursor) { q.Keys = readKeys(c) },
 	})
 	return q
 }
@@ -50,6 +59,24 @@ func readRoots(c cursor) []*gatehousev1.Root {
 	return roots
 }
 
+// readKeys reads the names of questions, in their order.
+func readKeys(c cursor) []*gatehousev1.QuestionKey {
+	var keys []*gatehousev1.QuestionKey
+	for _, e := range c.list() {
+		k := &gatehousev1.QuestionKey{}
+		e.read(fields{
+			"key":     func(c cursor) { k.Key = c.text() },
+			"method":  func(c cursor) { k.Method = c.text() },
+			"message": func(c cursor) { k.Message = c.text() },
+		})
+		if e.node.form == formMap {
+			e.require("key")
+		}
+		keys = append(keys, k)
+	}
+	return keys
+}
+
 // newQuestionsSpec writes the tier by its name; nil stays absent.
 func newQuestionsSpec(q *gatehousev1.Questions) *questionsSpec {
 	if q == nil {
@@ -61,6 +88,9 @@ func newQuestionsSpec(q *gatehousev1.Questions) *questionsSpec {
 	}
 	for _, r := range q.GetRoots() {
 		spec.Roots = append(spec.Roots, rootSpec{URI: r.GetUri(), Name: r.GetName()})
+	}
+	for _, k := range q.GetKeys() {
+		spec.Keys = append(spec.Keys, keySpec{k.GetKey(), k.GetMethod(), k.GetMessage()})
 	}
 	return spec
 }

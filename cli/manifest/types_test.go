@@ -31,7 +31,7 @@ func typed() map[string]map[string]string {
 			"spec.http.headers.h": "a string", "spec.http.transport": "a string",
 			"spec.questions": "a mapping", "spec.questions.tier": "a string", "spec.questions.roots": "a list",
 			"spec.questions.elicitation": "a string", "spec.questions.idempotentTools": "a list",
-			"spec.questions.parkTimeout": "a string",
+			"spec.questions.parkTimeout": "a string", "spec.questions.keys": "a list",
 		},
 		"Policy": {
 			"spec.allow.resources": "a mapping", "spec.allow.resources.s": "a list", "spec.allow.prompts": "a mapping",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
+	"github.com/gatehouse-mcp/gatehouse/dataplane/table"
 )
 
 // gatherTime is how long a server may stay silent before what it has asked so far is put to the agent: questions that it
@@ -29,7 +30,8 @@ type inquiry struct {
 // interview is one call at a legacy server, whose questions are kept until somebody has their answers. It is the call's
 // stream. The agent that hears what else the server says may change from request to request.
 type interview struct {
-	profile []byte
+	profile   []byte
+	questions *table.Questions
 	// recall answers from what is known already; nil, or false, has the agent asked.
 	recall func(digest [sha256.Size]byte) (*mcp.Reply, bool)
 	cancel context.CancelFunc
@@ -50,7 +52,7 @@ type interview struct {
 
 // newInterview returns an interview of a server that may ask what is in a profile.
 func newInterview(x *crossing, cancel context.CancelFunc) *interview {
-	i := &interview{profile: x.profile, cancel: cancel, news: make(chan struct{}, 1), over: make(chan struct{})}
+	i := &interview{profile: x.profile, questions: x.questions, cancel: cancel, news: make(chan struct{}, 1), over: make(chan struct{})}
 	if x.relay != nil {
 		i.own = x.relay.own
 	}
@@ -148,13 +150,25 @@ func unanswered(method string) *mcp.Reply {
 func (i *interview) add(q *inquiry) {
 	i.mu.Lock()
 	i.asked++
-	q.key = fmt.Sprintf("r%d", i.asked)
+	q.key = i.keyLocked(q)
 	i.open = append(i.open, q)
 	i.mu.Unlock()
 	select {
 	case i.news <- struct{}{}:
 	default:
 	}
+}
+
+// keyLocked is the key of a question: that of the definition, unless an open question has it, or else one of our own.
+func (i *interview) keyLocked(q *inquiry) string {
+	var v [1][]byte
+	_, _ = mcp.Pick(q.params, []string{"message"}, v[:]) // whoever names it twice has none
+	message, _ := mcp.Unquote(v[0])
+	key := i.questions.Key(q.method, message)
+	if key == "" || slices.ContainsFunc(i.open, func(o *inquiry) bool { return o.key == key }) {
+		key = fmt.Sprintf("r%d", i.asked)
+	}
+	return key
 }
 
 // drop takes a question out that needs no answer any more.

@@ -209,6 +209,23 @@ func TestBothTiersCarryQuestions(t *testing.T) {
 	}
 }
 
+// TestQuestionsGetTheKeysOfTheDefinition also has questions at the same time that would all get the same key.
+func TestQuestionsGetTheKeysOfTheDefinition(t *testing.T) {
+	for _, tier := range []gatehousev1.QuestionTier{replays, parks} {
+		t.Run(tier.String(), func(t *testing.T) {
+			q := questionsFor(tier)
+			q.Keys = []*gatehousev1.QuestionKey{{Key: "one", Message: "fir*"}, {Key: "any", Message: "*"}}
+			w, _ := tiered(t, q, nil)
+			d := modern("twice", `{}`, everything)
+			first := w.round(d).mustAsk(t, 1)
+			second := w.round(retry(d, first, map[string]string{"one": accept("one"), "r1": `{}`})).mustAsk(t, 1)
+			last := w.round(retry(d, second, map[string]string{"any": `{"action":"decline"}`}))
+			last.mustHear(t, `[{"action":"accept","content":{"name":"one"}},{"action":"decline"}]`)
+			checkTogether(t, w)
+		})
+	}
+}
+
 // checkTogether has three questions at the same time go to the agent together, as far as the server was quick to ask them.
 func checkTogether(t *testing.T, w *world) {
 	t.Helper()

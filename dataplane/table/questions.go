@@ -21,6 +21,23 @@ type Questions struct {
 	ParkTimeout time.Duration
 
 	again []*policy.Pattern // the tools that may be called again
+	keys  []questionKey
+}
+
+// questionKey names the questions of a method, where it is not empty, whose message fits, where there is a pattern.
+type questionKey struct {
+	key, method string
+	message     *policy.Pattern
+}
+
+// Key is the key that the definition gives to a question of a method with a message; empty where it gives none.
+func (q *Questions) Key(method, message string) string {
+	for _, k := range q.keys {
+		if (k.method == "" || k.method == method) && (k.message == nil || k.message.Match(message)) {
+			return k.key
+		}
+	}
+	return ""
 }
 
 // MayRepeat says whether the tier replay may call a tool of that name more than once.
@@ -43,6 +60,13 @@ func (s *Server) readQuestions() error {
 	}
 	for _, pattern := range q.GetIdempotentTools() {
 		s.Questions.again = append(s.Questions.again, policy.NewPattern(pattern))
+	}
+	for _, k := range q.GetKeys() {
+		named := questionKey{key: k.GetKey(), method: k.GetMethod()}
+		if k.GetMessage() != "" {
+			named.message = policy.NewPattern(k.GetMessage())
+		}
+		s.Questions.keys = append(s.Questions.keys, named)
 	}
 	return nil
 }
@@ -80,11 +104,34 @@ func CheckQuestions(q *gatehousev1.Questions) (wrong []policy.FieldError) {
 	for i, name := range q.GetIdempotentTools() {
 		refuseIf(name == "", fmt.Sprintf("idempotentTools[%d]", i), "a tool's name or a glob is needed")
 	}
+	refuseIf(len(q.GetKeys()) > 0 && !isReplay && !isPark, "keys", "keys belong to the tiers replay and park")
+	for i, k := range q.GetKeys() {
+		checkKey(k, func(bad bool, field, message string) { refuseIf(bad, fmt.Sprintf("keys[%d].%s", i, field), message) })
+	}
 	if text := q.GetParkTimeout(); text != "" {
 		d, err := time.ParseDuration(text)
 		refuseIf(err != nil || d <= 0, "parkTimeout", fmt.Sprintf("%q is not a duration above zero, such as 5m", text))
 	}
 	return wrong
+}
+
+// checkKey says what is wrong with the key of a question.
+func checkKey(k *gatehousev1.QuestionKey, refuseIf func(bad bool, field, message string)) {
+	refuseIf(k.GetKey() == "" || isOurs(k.GetKey()), "key", "a key is needed, other than r1, r2 and so on, which the proxy gives")
+	refuseIf(!slices.Contains(questionMethods(), k.GetMethod()), "method", "this is none of elicitation/create, sampling/createMessage and roots/list")
+	refuseIf(k.GetMethod() == "" && k.GetMessage() == "", "message", "a message or a method is needed: else every question would fit")
+	refuseIf(!slices.Contains(questionMethods()[:2], k.GetMethod()) && k.GetMessage() != "", "message", "only elicitations have a message")
+}
+
+// questionMethods are what a server may ask; empty stands for each.
+func questionMethods() []string {
+	return []string{"", "elicitation/create", "sampling/createMessage", "roots/list"}
+}
+
+// isOurs says whether a key has the form of those that the proxy gives.
+func isOurs(key string) bool {
+	number, ok := strings.CutPrefix(key, "r")
+	return ok && strings.Trim(number, "0123456789") == ""
 }
 
 // isFile says whether a URI may be a root's: other schemes are kept for later by the protocol (MCP 2025-11-25,

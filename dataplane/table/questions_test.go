@@ -52,12 +52,37 @@ func TestServersGetTheirQuestions(t *testing.T) {
 	}
 }
 
+func TestQuestionsHaveKeys(t *testing.T) {
+	got, err := one(asking(&gatehousev1.Questions{Tier: park, Keys: []*gatehousev1.QuestionKey{
+		{Key: "user_name", Message: "*your name?"}, {Key: "where", Method: "roots/list"}, {Key: "else", Method: "elicitation/create"},
+	}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &got.Server("s").Questions
+	for question, want := range map[[2]string]string{
+		{"elicitation/create", "What is your name?"}: "user_name",
+		{"elicitation/create", "How old are you?"}:   "else",
+		{"roots/list", ""}:                           "where",
+		{"sampling/createMessage", ""}:               "",
+	} {
+		if got := q.Key(question[0], question[1]); got != want {
+			t.Errorf("Key(%q) = %q, want %q", question, got, want)
+		}
+	}
+}
+
 func TestBuildRefusesQuestionsItCannotRead(t *testing.T) {
 	for field, q := range map[string]*gatehousev1.Questions{
 		"spec.questions.tier":            {Tier: 77},
 		"spec.questions.parkTimeout":     {Tier: park, ParkTimeout: "soon"},
 		"spec.questions.roots[0].uri":    {Tier: answer, Roots: []*gatehousev1.Root{{Uri: "/tmp"}}},
 		"spec.questions.idempotentTools": {Tier: park, IdempotentTools: []string{"x"}},
+		"spec.questions.keys":            {Tier: answer, Keys: []*gatehousev1.QuestionKey{{Key: "a", Message: "b"}}},
+		"spec.questions.keys[0].key":     {Tier: park, Keys: []*gatehousev1.QuestionKey{{Message: "b"}}},
+		"spec.questions.keys[1].key":     {Tier: park, Keys: []*gatehousev1.QuestionKey{{Key: "rx", Message: "b"}, {Key: "r12", Message: "b"}}},
+		"spec.questions.keys[0].method":  {Tier: park, Keys: []*gatehousev1.QuestionKey{{Key: "a", Method: "ping"}}},
+		"spec.questions.keys[0].message": {Tier: replay, Keys: []*gatehousev1.QuestionKey{{Key: "a"}}},
 	} {
 		if _, err := one(asking(q)); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("Compile(%v) = %v, want an error that names %s", q, err, field)

@@ -548,7 +548,10 @@ type Questions struct {
 	// idempotent_tools are names or globs of the tools that the tier "replay" may call again. Others are refused.
 	IdempotentTools []string `protobuf:"bytes,4,rep,name=idempotent_tools,json=idempotentTools,proto3" json:"idempotent_tools,omitempty"`
 	// park_timeout is a Go duration, kept as written: how long a parked call waits for the agent. Empty means 5m.
-	ParkTimeout   string `protobuf:"bytes,5,opt,name=park_timeout,json=parkTimeout,proto3" json:"park_timeout,omitempty"`
+	ParkTimeout string `protobuf:"bytes,5,opt,name=park_timeout,json=parkTimeout,proto3" json:"park_timeout,omitempty"`
+	// keys name questions as agents know them, where the tier puts questions to agents; the first that fits counts. Others are
+	// named r1, r2 and so on.
+	Keys          []*QuestionKey `protobuf:"bytes,6,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -618,6 +621,78 @@ func (x *Questions) GetParkTimeout() string {
 	return ""
 }
 
+func (x *Questions) GetKeys() []*QuestionKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+// QuestionKey is the key under which a question is put to a modern agent. The older wire has none, so an agent that knows the
+// keys of a server's newer version needs them from here.
+type QuestionKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// key is the name.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// method is "elicitation/create", "sampling/createMessage" or "roots/list". Empty fits each.
+	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
+	// message is a glob for what an elicitation says to its user. Empty fits each question.
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuestionKey) Reset() {
+	*x = QuestionKey{}
+	mi := &file_gatehouse_v1_config_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuestionKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuestionKey) ProtoMessage() {}
+
+func (x *QuestionKey) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_v1_config_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuestionKey.ProtoReflect.Descriptor instead.
+func (*QuestionKey) Descriptor() ([]byte, []int) {
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *QuestionKey) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *QuestionKey) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *QuestionKey) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Root is one entry of a roots/list result.
 type Root struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -631,7 +706,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[4]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +718,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[4]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +731,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Root) GetUri() string {
@@ -691,7 +766,7 @@ type Stdio struct {
 
 func (x *Stdio) Reset() {
 	*x = Stdio{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[5]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +778,7 @@ func (x *Stdio) String() string {
 func (*Stdio) ProtoMessage() {}
 
 func (x *Stdio) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[5]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +791,7 @@ func (x *Stdio) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stdio.ProtoReflect.Descriptor instead.
 func (*Stdio) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Stdio) GetCommand() string {
@@ -762,7 +837,7 @@ type Http struct {
 
 func (x *Http) Reset() {
 	*x = Http{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[6]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +849,7 @@ func (x *Http) String() string {
 func (*Http) ProtoMessage() {}
 
 func (x *Http) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[6]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +862,7 @@ func (x *Http) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Http.ProtoReflect.Descriptor instead.
 func (*Http) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Http) GetUrl() string {
@@ -824,7 +899,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[7]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +911,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[7]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +924,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Policy) GetAllow() *Access {
@@ -883,7 +958,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[8]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +970,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[8]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +983,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Access) GetServers() []string {
@@ -952,7 +1027,7 @@ type ToolRule struct {
 
 func (x *ToolRule) Reset() {
 	*x = ToolRule{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[9]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1039,7 @@ func (x *ToolRule) String() string {
 func (*ToolRule) ProtoMessage() {}
 
 func (x *ToolRule) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[9]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1052,7 @@ func (x *ToolRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolRule.ProtoReflect.Descriptor instead.
 func (*ToolRule) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ToolRule) GetServer() string {
@@ -1007,7 +1082,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[10]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1094,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[10]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1107,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Settings) GetDenyOnMissingAgent() bool {
@@ -1064,7 +1139,7 @@ type Credential struct {
 
 func (x *Credential) Reset() {
 	*x = Credential{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[11]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1151,7 @@ func (x *Credential) String() string {
 func (*Credential) ProtoMessage() {}
 
 func (x *Credential) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[11]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1164,7 @@ func (x *Credential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credential.ProtoReflect.Descriptor instead.
 func (*Credential) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Credential) GetApiKey() *ApiKey {
@@ -1124,7 +1199,7 @@ type ApiKey struct {
 
 func (x *ApiKey) Reset() {
 	*x = ApiKey{}
-	mi := &file_gatehouse_v1_config_proto_msgTypes[12]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1211,7 @@ func (x *ApiKey) String() string {
 func (*ApiKey) ProtoMessage() {}
 
 func (x *ApiKey) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_v1_config_proto_msgTypes[12]
+	mi := &file_gatehouse_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1224,7 @@ func (x *ApiKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApiKey.ProtoReflect.Descriptor instead.
 func (*ApiKey) Descriptor() ([]byte, []int) {
-	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ApiKey) GetSha256() string {
@@ -1190,13 +1265,18 @@ const file_gatehouse_v1_config_proto_rawDesc = "" +
 	"\x10max_call_timeout\x18\x06 \x01(\tR\x0emaxCallTimeout\x12\x1a\n" +
 	"\bdisabled\x18\a \x01(\bR\bdisabled\x125\n" +
 	"\tquestions\x18\b \x01(\v2\x17.gatehouse.v1.QuestionsR\tquestionsB\v\n" +
-	"\ttransport\"\xd5\x01\n" +
+	"\ttransport\"\x84\x02\n" +
 	"\tQuestions\x12.\n" +
 	"\x04tier\x18\x01 \x01(\x0e2\x1a.gatehouse.v1.QuestionTierR\x04tier\x12(\n" +
 	"\x05roots\x18\x02 \x03(\v2\x12.gatehouse.v1.RootR\x05roots\x12 \n" +
 	"\velicitation\x18\x03 \x01(\tR\velicitation\x12)\n" +
 	"\x10idempotent_tools\x18\x04 \x03(\tR\x0fidempotentTools\x12!\n" +
-	"\fpark_timeout\x18\x05 \x01(\tR\vparkTimeout\",\n" +
+	"\fpark_timeout\x18\x05 \x01(\tR\vparkTimeout\x12-\n" +
+	"\x04keys\x18\x06 \x03(\v2\x19.gatehouse.v1.QuestionKeyR\x04keys\"Q\n" +
+	"\vQuestionKey\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\",\n" +
 	"\x04Root\x12\x10\n" +
 	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"\xaf\x01\n" +
@@ -1267,7 +1347,7 @@ func file_gatehouse_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_gatehouse_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_gatehouse_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_gatehouse_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_gatehouse_v1_config_proto_goTypes = []any{
 	(SessionMode)(0),              // 0: gatehouse.v1.SessionMode
 	(QuestionTier)(0),             // 1: gatehouse.v1.QuestionTier
@@ -1276,48 +1356,50 @@ var file_gatehouse_v1_config_proto_goTypes = []any{
 	(*Config)(nil),                // 4: gatehouse.v1.Config
 	(*Server)(nil),                // 5: gatehouse.v1.Server
 	(*Questions)(nil),             // 6: gatehouse.v1.Questions
-	(*Root)(nil),                  // 7: gatehouse.v1.Root
-	(*Stdio)(nil),                 // 8: gatehouse.v1.Stdio
-	(*Http)(nil),                  // 9: gatehouse.v1.Http
-	(*Policy)(nil),                // 10: gatehouse.v1.Policy
-	(*Access)(nil),                // 11: gatehouse.v1.Access
-	(*ToolRule)(nil),              // 12: gatehouse.v1.ToolRule
-	(*Settings)(nil),              // 13: gatehouse.v1.Settings
-	(*Credential)(nil),            // 14: gatehouse.v1.Credential
-	(*ApiKey)(nil),                // 15: gatehouse.v1.ApiKey
-	nil,                           // 16: gatehouse.v1.Object.LabelsEntry
-	nil,                           // 17: gatehouse.v1.Stdio.EnvEntry
-	nil,                           // 18: gatehouse.v1.Http.HeadersEntry
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*QuestionKey)(nil),           // 7: gatehouse.v1.QuestionKey
+	(*Root)(nil),                  // 8: gatehouse.v1.Root
+	(*Stdio)(nil),                 // 9: gatehouse.v1.Stdio
+	(*Http)(nil),                  // 10: gatehouse.v1.Http
+	(*Policy)(nil),                // 11: gatehouse.v1.Policy
+	(*Access)(nil),                // 12: gatehouse.v1.Access
+	(*ToolRule)(nil),              // 13: gatehouse.v1.ToolRule
+	(*Settings)(nil),              // 14: gatehouse.v1.Settings
+	(*Credential)(nil),            // 15: gatehouse.v1.Credential
+	(*ApiKey)(nil),                // 16: gatehouse.v1.ApiKey
+	nil,                           // 17: gatehouse.v1.Object.LabelsEntry
+	nil,                           // 18: gatehouse.v1.Stdio.EnvEntry
+	nil,                           // 19: gatehouse.v1.Http.HeadersEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
 }
 var file_gatehouse_v1_config_proto_depIdxs = []int32{
-	16, // 0: gatehouse.v1.Object.labels:type_name -> gatehouse.v1.Object.LabelsEntry
+	17, // 0: gatehouse.v1.Object.labels:type_name -> gatehouse.v1.Object.LabelsEntry
 	5,  // 1: gatehouse.v1.Object.server:type_name -> gatehouse.v1.Server
-	10, // 2: gatehouse.v1.Object.policy:type_name -> gatehouse.v1.Policy
-	13, // 3: gatehouse.v1.Object.settings:type_name -> gatehouse.v1.Settings
-	14, // 4: gatehouse.v1.Object.credential:type_name -> gatehouse.v1.Credential
+	11, // 2: gatehouse.v1.Object.policy:type_name -> gatehouse.v1.Policy
+	14, // 3: gatehouse.v1.Object.settings:type_name -> gatehouse.v1.Settings
+	15, // 4: gatehouse.v1.Object.credential:type_name -> gatehouse.v1.Credential
 	3,  // 5: gatehouse.v1.Config.objects:type_name -> gatehouse.v1.Object
-	8,  // 6: gatehouse.v1.Server.stdio:type_name -> gatehouse.v1.Stdio
-	9,  // 7: gatehouse.v1.Server.http:type_name -> gatehouse.v1.Http
+	9,  // 6: gatehouse.v1.Server.stdio:type_name -> gatehouse.v1.Stdio
+	10, // 7: gatehouse.v1.Server.http:type_name -> gatehouse.v1.Http
 	0,  // 8: gatehouse.v1.Server.session:type_name -> gatehouse.v1.SessionMode
 	6,  // 9: gatehouse.v1.Server.questions:type_name -> gatehouse.v1.Questions
 	1,  // 10: gatehouse.v1.Questions.tier:type_name -> gatehouse.v1.QuestionTier
-	7,  // 11: gatehouse.v1.Questions.roots:type_name -> gatehouse.v1.Root
-	17, // 12: gatehouse.v1.Stdio.env:type_name -> gatehouse.v1.Stdio.EnvEntry
-	18, // 13: gatehouse.v1.Http.headers:type_name -> gatehouse.v1.Http.HeadersEntry
-	2,  // 14: gatehouse.v1.Http.transport:type_name -> gatehouse.v1.HttpTransport
-	11, // 15: gatehouse.v1.Policy.allow:type_name -> gatehouse.v1.Access
-	11, // 16: gatehouse.v1.Policy.deny:type_name -> gatehouse.v1.Access
-	12, // 17: gatehouse.v1.Access.tools:type_name -> gatehouse.v1.ToolRule
-	12, // 18: gatehouse.v1.Access.resources:type_name -> gatehouse.v1.ToolRule
-	12, // 19: gatehouse.v1.Access.prompts:type_name -> gatehouse.v1.ToolRule
-	15, // 20: gatehouse.v1.Credential.api_key:type_name -> gatehouse.v1.ApiKey
-	19, // 21: gatehouse.v1.Credential.expires:type_name -> google.protobuf.Timestamp
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	8,  // 11: gatehouse.v1.Questions.roots:type_name -> gatehouse.v1.Root
+	7,  // 12: gatehouse.v1.Questions.keys:type_name -> gatehouse.v1.QuestionKey
+	18, // 13: gatehouse.v1.Stdio.env:type_name -> gatehouse.v1.Stdio.EnvEntry
+	19, // 14: gatehouse.v1.Http.headers:type_name -> gatehouse.v1.Http.HeadersEntry
+	2,  // 15: gatehouse.v1.Http.transport:type_name -> gatehouse.v1.HttpTransport
+	12, // 16: gatehouse.v1.Policy.allow:type_name -> gatehouse.v1.Access
+	12, // 17: gatehouse.v1.Policy.deny:type_name -> gatehouse.v1.Access
+	13, // 18: gatehouse.v1.Access.tools:type_name -> gatehouse.v1.ToolRule
+	13, // 19: gatehouse.v1.Access.resources:type_name -> gatehouse.v1.ToolRule
+	13, // 20: gatehouse.v1.Access.prompts:type_name -> gatehouse.v1.ToolRule
+	16, // 21: gatehouse.v1.Credential.api_key:type_name -> gatehouse.v1.ApiKey
+	20, // 22: gatehouse.v1.Credential.expires:type_name -> google.protobuf.Timestamp
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_v1_config_proto_init() }
@@ -1335,14 +1417,14 @@ func file_gatehouse_v1_config_proto_init() {
 		(*Server_Stdio)(nil),
 		(*Server_Http)(nil),
 	}
-	file_gatehouse_v1_config_proto_msgTypes[10].OneofWrappers = []any{}
+	file_gatehouse_v1_config_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_v1_config_proto_rawDesc), len(file_gatehouse_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
