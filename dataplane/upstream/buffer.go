@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// keptBytes is the largest buffer that is used again, a result of 1 MiB and what is around it; larger ones are left to the
-	// garbage collector.
-	keptBytes = 1<<20 + 64<<10
 	// smallBytes divides the buffers of most messages from those of large ones, so that a small message does not take up a
 	// large buffer.
 	smallBytes = 64 << 10
+	// largeSizes is how many sizes of large buffers are used again, each of nearly twice the one before; see largeBytes. The
+	// largest has room for what does not go to a file yet; larger ones are left to the garbage collector.
+	largeSizes = 6
 	// roomBytes is left free behind a message whose length is known, for what the gateway may append to a result in place.
 	roomBytes = 64
 )
@@ -27,22 +27,48 @@ type buffer struct {
 	b []byte
 	// large is the message where it is too large for memory, and b is empty.
 	large *large
+	mem   *memory
 	free  func() // made once for each buffer, so that handing it out in a reply costs no closure
 }
 
-// add appends a part of a message whose length is not known. It doubles the memory where there is too little: append
-// grows big slices by a quarter at a time, which for a message of megabytes allocates several times its size.
+// add appends a part of a message whose length is not known.
 func (b *buffer) add(part []byte) {
-	if free := cap(b.b) - len(b.b); free < len(part) {
-		b.b = slices.Grow(b.b, max(len(part), cap(b.b)))
-	}
+	b.grow(len(part))
 	b.b = append(b.b, part...)
+}
+
+// grow makes room for n more bytes. It doubles the memory where there is too little: append grows big slices by a quarter
+// at a time, which for a message of megabytes allocates several times its size. What has become too small is used again.
+func (b *buffer) grow(n int) {
+	if cap(b.b)-len(b.b) >= n {
+		return
+	}
+	if want := max(len(b.b)+n, 2*cap(b.b)); want <= smallBytes {
+		b.b = slices.Grow(b.b, want-len(b.b))
+		return
+	}
+	if n += len(b.b); n > largeBytes(largeSizes-1) {
+		n = max(n, 2*cap(b.b))
+	}
+	next := b.mem.takeLarge(n)
+	next.b = append(next.b, b.b...)
+	b.swap(next)
+}
+
+// shed lets go of what is in the buffer, for others to use its memory.
+func (b *buffer) shed() { b.swap(b.mem.take()) }
+
+// swap takes another buffer's memory and gives that one back with ours.
+func (b *buffer) swap(other *buffer) {
+	b.b, other.b = other.b, b.b
+	other.free()
 }
 
 // memory recycles what a call needs: buffers and channels for one answer.
 type memory struct {
-	// buffers and large hold *buffer, of up to smallBytes and of more.
-	buffers, large sync.Pool
+	// buffers and large hold *buffer, of up to smallBytes and of at least largeBytes of their place.
+	buffers sync.Pool
+	large   [largeSizes]sync.Pool
 	// answers hold chan answer, all of them empty.
 	answers sync.Pool
 	// readers hold *bufio.Reader of eventBytes.
@@ -56,20 +82,39 @@ func (m *memory) take() *buffer {
 	if b, ok := m.buffers.Get().(*buffer); ok {
 		return b
 	}
-	b := &buffer{b: make([]byte, 0, 512)}
+	return m.buffer(512)
+}
+
+// buffer makes one with room for n bytes.
+func (m *memory) buffer(n int) *buffer {
+	b := &buffer{b: make([]byte, 0, n), mem: m}
 	b.free = func() { m.give(b) }
 	return b
 }
 
+// largeBytes is the room of the i-th size of large buffers: 128 KiB, 192 KiB and so on up to 2 MiB and 64 KiB. The sizes leave
+// 64 KiB to what is around a result, which itself is mostly of a round size.
+func largeBytes(i int) int { return smallBytes + smallBytes<<i }
+
+// takeLarge returns an empty buffer with room for n bytes, which are more than smallBytes.
+func (m *memory) takeLarge(n int) *buffer {
+	for i := range m.large {
+		if size := largeBytes(i); n <= size {
+			if b, ok := m.large[i].Get().(*buffer); ok {
+				return b
+			}
+			return m.buffer(size)
+		}
+	}
+	return m.buffer(n)
+}
+
 // takeFor returns an empty buffer with room for a message of n bytes and a little more.
 func (m *memory) takeFor(n int) *buffer {
-	b, ok := (*buffer)(nil), false
 	if n += roomBytes; n > smallBytes {
-		b, ok = m.large.Get().(*buffer)
+		return m.takeLarge(n)
 	}
-	if !ok {
-		b = m.take()
-	}
+	b := m.take()
 	b.b = slices.Grow(b.b, n)
 	return b
 }
@@ -80,13 +125,16 @@ func (m *memory) give(b *buffer) {
 		b.large.close()
 		b.large = nil
 	}
-	switch size := cap(b.b); {
-	case size <= smallBytes:
-		b.b = b.b[:0]
+	b.b = b.b[:0]
+	size := cap(b.b)
+	if size <= smallBytes {
 		m.buffers.Put(b)
-	case size <= keptBytes:
-		b.b = b.b[:0]
-		m.large.Put(b)
+		return
+	}
+	for i := range m.large {
+		if size == largeBytes(i) {
+			m.large[i].Put(b)
+		}
 	}
 }
 
@@ -154,7 +202,7 @@ func newLineReader(in io.Reader, mem *memory, limit int) *lineReader {
 // end. What stands before the end of the stream counts as a line.
 func (r *lineReader) next() (*buffer, error) {
 	buf := r.mem.take()
-	r.turn = 0
+	r.turn = turn{}
 	// A line longer than one read comes in parts, and is put together in memory that doubles.
 	for {
 		part, err := r.in.ReadSlice('\n')

@@ -47,7 +47,7 @@ type place struct {
 // newEventReader reads from in, which it does not close; limit bounds the data of one event, in bytes, and
 // what there is beside data before it.
 func newEventReader(in io.Reader, mem *memory, limit int) *eventReader {
-	return &eventReader{in: mem.takeReader(in), mem: mem, limit: limit, turn: unannounced}
+	return &eventReader{in: mem.takeReader(in), mem: mem, limit: limit}
 }
 
 // goOn has the reader of a stream that was taken up again know what the ones before it said.
@@ -66,12 +66,14 @@ func (r *eventReader) next() (event, error) {
 		line, more, err := r.line()
 		switch whole := ev.data.length() > 0; {
 		case whole && (err == nil && len(line) == 0 || errors.Is(err, io.EOF)):
+			r.turn.ended(ev.data.length())
 			r.beside, r.from.lastID = 0, r.id
 			return ev, nil
 		case err == nil:
 			begun, err = r.take(&ev, line, more, begun)
 		}
 		if err != nil {
+			r.turn.cut(ev.data.length() + r.beside)
 			ev.data.free()
 			return event{}, err
 		}

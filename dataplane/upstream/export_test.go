@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 )
@@ -37,6 +38,23 @@ func ReadEvents(stream io.Reader, limit int) (events []Event, lastID string, err
 		events = append(events, Event{ev.name, string(ev.data.b)})
 		ev.data.free()
 	}
+}
+
+// Server sends event streams, which are read as fast as the newest ones have earned it.
+type Server struct{ endpoint *endpoint }
+
+// NewServer returns one that has sent nothing yet.
+func NewServer() *Server { return &Server{&endpoint{mem: new(memory)}} }
+
+// Read reads the first event of a stream, of at most so many bytes.
+func (s *Server) Read(ctx context.Context, stream io.Reader, limit int) error {
+	r := s.endpoint.events(ctx, stream, limit)
+	defer r.close()
+	ev, err := r.next()
+	if err == nil {
+		ev.data.free()
+	}
+	return err
 }
 
 // Line is one line of a stream, or how a line that is too long begins and ends.

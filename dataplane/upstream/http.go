@@ -113,7 +113,7 @@ func (c *httpConn) exchange(ctx context.Context, x *exchange) (*mcp.Reply, error
 	if resp.StatusCode == http.StatusOK && isType(resp, "text/event-stream") {
 		return c.stream(ctx, x, resp)
 	}
-	buf, err := c.read(resp, x.call.Large && resp.StatusCode == http.StatusOK)
+	buf, err := c.read(ctx, resp, x.call.Large && resp.StatusCode == http.StatusOK)
 	if err != nil {
 		return nil, c.broken(ctx, err)
 	}
@@ -226,7 +226,7 @@ func (c *httpConn) stream(ctx context.Context, x *exchange, resp *http.Response)
 	for empty := 0; ; empty++ {
 		// Each round reads one stream: the answer to the POST first, then those that take it up again.
 		heard := x.heard
-		reply, err := c.streamOnce(body, x, &from)
+		reply, err := c.streamOnce(ctx, body, x, &from)
 		switch {
 		case !errors.Is(err, errEarly):
 			return reply, err
@@ -244,8 +244,8 @@ func (c *httpConn) stream(ctx context.Context, x *exchange, resp *http.Response)
 }
 
 // streamOnce reads one of a call's streams to its end; from is where the one before it ended, and then where this one did.
-func (c *httpConn) streamOnce(body io.ReadCloser, x *exchange, from *place) (*mcp.Reply, error) {
-	in := newEventReader(body, c.mem, c.cfg.MaxMemoryBytes)
+func (c *httpConn) streamOnce(ctx context.Context, body io.ReadCloser, x *exchange, from *place) (*mcp.Reply, error) {
+	in := c.events(ctx, body, c.cfg.MaxMemoryBytes)
 	defer in.close()
 	in.goOn(*from)
 	if x.call.Large {

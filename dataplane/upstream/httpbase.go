@@ -90,6 +90,8 @@ type endpoint struct {
 	session atomic.Pointer[string]
 	said    atomic.Pointer[spoken]
 
+	trust trust
+
 	// gone is closed by lose.
 	gone   chan struct{}
 	losing sync.Once
@@ -198,7 +200,7 @@ func troubled(status int) bool {
 }
 
 // read reads a body whole, once, into a buffer of its size; where large is set, one that is large for memory into a file.
-func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
+func (e *endpoint) read(ctx context.Context, resp *http.Response, large bool) (*buffer, error) {
 	most, from := e.cfg.MaxMemoryBytes, math.MaxInt
 	if large {
 		most, from = e.cfg.MaxMessageBytes, e.spills.from
@@ -210,16 +212,16 @@ func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
 	if resp.ContentLength > int64(from) {
 		buf := e.mem.take()
 		buf.large = e.spills.begin(nil)
-		return e.readOn(resp, buf, most)
+		return e.readOn(ctx, resp, buf, most)
 	}
 	buf := e.mem.takeFor(int(max(resp.ContentLength, 0)))
-	turn := turnOf(resp.ContentLength)
+	turn := turnOf(ctx, resp.ContentLength, &e.trust)
 	for {
 		if len(buf.b) >= from {
-			return e.readOn(resp, buf, most)
+			return e.readOn(ctx, resp, buf, most)
 		}
 		if len(buf.b) == cap(buf.b) {
-			buf.b = slices.Grow(buf.b, max(4<<10, cap(buf.b))) // append's own growth copies a big message many times
+			buf.grow(4 << 10)
 		}
 		n, err := resp.Body.Read(buf.b[len(buf.b):cap(buf.b)])
 		buf.b = buf.b[:len(buf.b)+n]
@@ -228,9 +230,11 @@ func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
 		case len(buf.b) > most:
 			err = tooBig(most)
 		case errors.Is(err, io.EOF):
+			turn.ended(len(buf.b))
 			return buf, nil
 		}
 		if err != nil {
+			turn.cut(len(buf.b))
 			buf.free()
 			return nil, err
 		}
@@ -238,11 +242,11 @@ func (e *endpoint) read(resp *http.Response, large bool) (*buffer, error) {
 }
 
 // readOn reads the rest of a body that is large.
-func (e *endpoint) readOn(resp *http.Response, buf *buffer, most int) (*buffer, error) {
+func (e *endpoint) readOn(ctx context.Context, resp *http.Response, buf *buffer, most int) (*buffer, error) {
 	part := e.mem.take()
 	defer part.free()
 	part.b = slices.Grow(part.b, readBytes)
-	turn := turnOf(resp.ContentLength)
+	turn := turnOf(ctx, resp.ContentLength, &e.trust)
 	for {
 		n, err := resp.Body.Read(part.b[:readBytes])
 		turn.took(n, &e.mem.pace)
@@ -256,12 +260,21 @@ func (e *endpoint) readOn(resp *http.Response, buf *buffer, most int) (*buffer, 
 		}
 		switch {
 		case errors.Is(err, io.EOF):
+			turn.ended(buf.length())
 			return buf, nil
 		case err != nil:
+			turn.cut(buf.length())
 			buf.free()
 			return nil, err
 		}
 	}
+}
+
+// events reads the event stream that an answer's body is, for as long as ctx; limit is as of newEventReader.
+func (e *endpoint) events(ctx context.Context, body io.Reader, limit int) *eventReader {
+	r := newEventReader(body, e.mem, limit)
+	r.turn = turnOf(ctx, -1, &e.trust)
+	return r
 }
 
 // post sends a message that has no answer.

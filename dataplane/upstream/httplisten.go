@@ -83,7 +83,7 @@ func (c *httpConn) listen(ctx context.Context) {
 // hearAll reads a stream to its end and returns its last event's id.
 func (c *httpConn) hearAll(body io.ReadCloser) string {
 	defer body.Close()
-	in := newEventReader(body, c.mem, c.cfg.MaxMemoryBytes)
+	in := c.events(c.ctx, body, c.cfg.MaxMemoryBytes)
 	defer in.close()
 	for heard := 1; ; heard++ {
 		ev, err := in.next()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/gatehouse-mcp/gatehouse/dataplane/limit"
 	"github.com/gatehouse-mcp/gatehouse/dataplane/mcp"
@@ -28,6 +29,8 @@ type spills struct {
 	most    int64 // bytes of all files together
 	used    limit.Count
 	refused func(limit.Name)
+	// gathers hold *[gatherBytes]byte.
+	gathers sync.Pool
 }
 
 // newSpills removes what a process has left that could not take the names of its files away.
@@ -69,14 +72,17 @@ func (s *spills) add(b *buffer, part []byte) {
 	default:
 		b.large = s.begin(b.b)
 		b.large.add(part)
-		b.b = nil // what was gathered so far is in the file
+		b.shed() // what was gathered so far is in the file
 	}
 }
 
 // begin begins a file.
 func (s *spills) begin(head []byte) *large {
-	l := &large{
-		in: s, outline: mcp.NewOutline(mcp.SpillNames()...), gathered: make([]byte, 0, gatherBytes),
+	l := &large{in: s, outline: mcp.NewOutline(mcp.SpillNames()...)}
+	if room, ok := s.gathers.Get().(*[gatherBytes]byte); ok {
+		l.gathered = room[:0]
+	} else {
+		l.gathered = make([]byte, 0, gatherBytes)
 	}
 	f, err := os.CreateTemp(s.dir, spillPattern) // readable for its owner alone
 	if err != nil {
@@ -148,11 +154,19 @@ func (l *large) flush() {
 func (l *large) fail(err error) {
 	l.close()
 	l.err = err
-	l.gathered = nil
+}
+
+// gatherNoMore gives back what was gathered.
+func (l *large) gatherNoMore() {
+	if l.gathered != nil {
+		l.in.gathers.Put((*[gatherBytes]byte)(l.gathered[:gatherBytes]))
+		l.gathered = nil
+	}
 }
 
 // close gives the file back.
 func (l *large) close() {
+	l.gatherNoMore()
 	l.in.used.Give(l.kept)
 	l.kept = 0
 	if l.file == nil {
@@ -170,7 +184,7 @@ func (l *large) message() (mcp.Message, error) {
 	if l.err == nil && len(l.gathered) > 0 {
 		l.flush()
 	}
-	l.gathered = nil
+	l.gatherNoMore()
 	if l.err != nil {
 		return mcp.Message{}, l.err
 	}

@@ -69,7 +69,7 @@ func (c *sseConn) stream(named chan<- error) error {
 	if resp.StatusCode != http.StatusOK || !isType(resp, "text/event-stream") {
 		return &statusError{resp.StatusCode}
 	}
-	in := newEventReader(resp.Body, c.mem, c.cfg.MaxMessageBytes)
+	in := c.events(c.ctx, resp.Body, c.cfg.MaxMessageBytes)
 	in.spills = c.spills
 	defer in.close()
 	for {

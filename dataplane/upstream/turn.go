@@ -1,8 +1,10 @@
 package upstream
 
 import (
+	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,25 +13,31 @@ import (
 // read, would have every other call wait that long for each of its messages.
 const (
 	pacedFrom  = 1<<20 + 128<<10 // bytes of one message that are read at full speed, a result of 1 MiB and what is around it
-	pacedBytes = 256 << 10       // of what is beyond, for which one pays at a time
+	pacedBytes = 64 << 10        // of what is beyond, for which one pays at a time
 	pacedHeard = 64              // messages before an answer
 	// unannounced is what counts as read already where nobody said how long it will be: it may never end.
-	unannounced = turn(pacedFrom - pacedBytes)
+	unannounced = pacedFrom - 256<<10
+	// endless is how many bytes have been read of a message that is taken for one without end once it is given up.
+	endless = 2 << 20
+	// suspected is what counts as read of the ones after it, so that they are paced from the start.
+	suspected = pacedFrom
 	// pacedRate is how much of all large messages together is read in a second, for each processor but one.
 	pacedRate = 200 << 20
+	// suspectRate is how much of all suspected messages of one server is.
+	suspectRate = pacedRate / 8
 	// pacedBurst is how long nothing has to have been paid for so that as much as is paid for in that time is free.
 	pacedBurst = 10 * time.Millisecond
 )
 
-// pace is what all readers of large messages pay to, in time. Its zero value is ready.
+// pace is what readers of large messages pay to, in time. Its zero value is ready.
 type pace struct {
 	mu   sync.Mutex // guards below
 	paid time.Time  // up to when
 }
 
-// pay waits until it is the turn of n more bytes.
-func (p *pace) pay(n int) {
-	price := time.Duration(n) * time.Second / time.Duration(pacedRate*max(1, runtime.GOMAXPROCS(0)-1))
+// pay waits until it is the turn of n more bytes, of which so many are read in a second, or until nobody waits for them.
+func (p *pace) pay(n, rate int, done <-chan struct{}) {
+	price := time.Duration(n) * time.Second / time.Duration(rate)
 	p.mu.Lock()
 	now := time.Now()
 	if from := now.Add(-pacedBurst); p.paid.Before(from) {
@@ -38,26 +46,69 @@ func (p *pace) pay(n int) {
 	p.paid = p.paid.Add(price)
 	wait := p.paid.Sub(now)
 	p.mu.Unlock()
-	time.Sleep(wait)
+	if wait <= 0 {
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-done:
+	}
+}
+
+// trust is what one server has earned with messages whose length it did not announce. Its zero value trusts.
+type trust struct {
+	lost atomic.Bool // the newest large one had no end
+	pace pace        // of those that are suspected
 }
 
 // turn counts the bytes that were read of one message. Its zero value has read none.
-type turn int
+type turn struct {
+	read int
+	// done is closed when nobody waits for the message any more; nil never is.
+	done <-chan struct{}
+	// of is what learns from a message that was not announced; else nil.
+	of        *trust
+	suspected bool
+}
 
-// turnOf is the turn of a message of that length; negative means that it was not announced.
-func turnOf(length int64) turn {
-	if length < 0 {
-		return unannounced
+// turnOf is the turn of a message of that length, for which somebody waits until ctx ends; negative means that the length was
+// not announced.
+func turnOf(ctx context.Context, length int64, of *trust) turn {
+	switch {
+	case length >= 0:
+		return turn{done: ctx.Done()}
+	case of.lost.Load():
+		return turn{read: suspected, done: ctx.Done(), of: of, suspected: true}
 	}
-	return 0
+	return turn{read: unannounced, done: ctx.Done(), of: of}
+}
+
+// ended takes note of a message that has an end, of so many bytes.
+func (t *turn) ended(read int) {
+	if t.of != nil && read > pacedFrom-unannounced && t.of.lost.Load() {
+		t.of.lost.Store(false)
+	}
+}
+
+// cut takes note of a message of which nothing more is read after so many bytes.
+func (t *turn) cut(read int) {
+	if t.of != nil && read > endless {
+		t.of.lost.Store(true)
+	}
 }
 
 // took counts n more, and pays for them where the message is large.
 func (t *turn) took(n int, p *pace) {
-	if *t += turn(n); *t > pacedFrom+pacedBytes {
-		*t -= pacedBytes
-		p.pay(pacedBytes)
+	if t.read += n; t.read <= pacedFrom+pacedBytes {
+		return
 	}
+	t.read -= pacedBytes
+	if t.suspected {
+		t.of.pace.pay(pacedBytes, suspectRate, t.done)
+	}
+	p.pay(pacedBytes, pacedRate*max(1, runtime.GOMAXPROCS(0)-1), t.done)
 }
 
 // letOthers pauses once in so many messages of one stream, which may be tiny and still keep many parts of the gateway busy.

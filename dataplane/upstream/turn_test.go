@@ -1,8 +1,11 @@
 package upstream_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -59,4 +62,85 @@ func TestManyMessagesOfUsualSizeAreNotPaced(t *testing.T) {
 			t.Errorf("32 lines of 1 MiB waited %v, want nothing", waited)
 		}
 	})
+}
+
+// event is a stream of one event of so many bytes.
+func event(n int64) io.Reader {
+	return io.MultiReader(strings.NewReader("data: "), letters(n), strings.NewReader("\n\n"))
+}
+
+// waited is how long the clock of the bubble went on meanwhile.
+func waited(during func()) time.Duration {
+	begin := time.Now()
+	during()
+	return time.Since(begin)
+}
+
+func TestAServerThatSendsWithoutEndIsReadSlowlyUntilAMessageEnds(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	synctest.Test(t, func(t *testing.T) {
+		s := upstream.NewServer()
+		well := func() {
+			if err := s.Read(t.Context(), event(5<<20), 16<<20); err != nil {
+				t.Error(err)
+			}
+		}
+		before := waited(well)
+		if err := s.Read(t.Context(), event(5<<20), 3<<20); !errors.Is(err, upstream.ErrTooBig) {
+			t.Errorf("an event over the limit = %v", err)
+		}
+		if slow := waited(well); slow < 5*before {
+			t.Errorf("a message waited %v, and %v behind one that was cut off, want five times as much", before, slow)
+		}
+		if after := waited(well); after > 2*before {
+			t.Errorf("a message waited %v, and %v once one had ended well again", before, after)
+		}
+	})
+}
+
+func TestMessagesOfUsualSizeMayBeCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := upstream.NewServer()
+		if took := waited(func() {
+			for range 8 {
+				if err := s.Read(t.Context(), event(1<<20), 1<<19); !errors.Is(err, upstream.ErrTooBig) {
+					t.Errorf("an event over the limit = %v", err)
+				}
+			}
+			_ = s.Read(t.Context(), event(1<<18), 1<<20)
+		}); took != 0 {
+			t.Errorf("messages of less than 2 MiB that are cut off waited %v, want nothing", took)
+		}
+	})
+}
+
+func TestNobodyWaitsForAMessageThatIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := upstream.NewServer()
+		_ = s.Read(t.Context(), event(5<<20), 3<<20)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if took := waited(func() { _ = s.Read(ctx, event(5<<20), 16<<20) }); took != 0 {
+			t.Errorf("reading for nobody waited %v, want nothing", took)
+		}
+	})
+}
+
+// Sixteen messages of 2 MiB take 64 MiB where each doubles its way up in memory of its own.
+func TestMemoryOfLongMessagesIsUsedAgain(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would empty what is kept
+	const messages, size = 16, 2 << 20
+	s := upstream.NewServer()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range messages {
+		if err := s.Read(t.Context(), event(size), 2*size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	// The race detector has pools lose a quarter of what they are given.
+	if took := after.TotalAlloc - before.TotalAlloc; took > messages*size {
+		t.Errorf("%d messages of %d bytes took %d bytes of memory, want less than that together", messages, size, took)
+	}
 }
