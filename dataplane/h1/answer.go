@@ -315,6 +315,6 @@ func (w *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	in := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(unread), c.net), max(16, len(unread)))
 	_, _ = in.Peek(len(unread)) // so that what is there counts as buffered
 	w.release()
-	c.buf, c.r, c.w = nil, 0, 0
+	c.narrow()
 	return c.net, bufio.NewReadWriter(in, bufio.NewWriterSize(c.net, 16)), nil
 }

@@ -33,6 +33,7 @@ type Config struct {
 // Client keeps the connections to all servers. Close ends it.
 type Client struct {
 	conf Config
+	wide wide
 
 	mu     sync.Mutex // guards below
 	hosts  map[string]*Host
@@ -46,7 +47,7 @@ func New(c Config) *Client {
 	}
 	c.MaxIdle, c.MaxHeadBytes = cmp.Or(c.MaxIdle, 256), cmp.Or(c.MaxHeadBytes, 64<<10)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 90*time.Second)
-	return &Client{conf: c, hosts: make(map[string]*Host)}
+	return &Client{conf: c, hosts: make(map[string]*Host), wide: wide{size: c.MaxHeadBytes + bufferBytes}}
 }
 
 // Host returns the connections to an address, host:port. All who ask for the same address share them.
@@ -55,7 +56,7 @@ func (c *Client) Host(addr string) *Host {
 	defer c.mu.Unlock()
 	h := c.hosts[addr]
 	if h == nil {
-		h = &Host{conf: &c.conf, addr: addr, closed: c.closed}
+		h = &Host{conf: &c.conf, wide: &c.wide, addr: addr, closed: c.closed}
 		c.hosts[addr] = h
 	}
 	return h
@@ -109,7 +110,7 @@ func (h *Host) take(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(n)
+	return newConn(n, h.wide)
 }
 
 // FaultError says how an answer breaks the rules of HTTP.

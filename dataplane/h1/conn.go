@@ -30,8 +30,8 @@ type conn struct {
 	err   error
 }
 
-func newConn(n net.Conn) (*conn, error) {
-	c := &conn{stream: stream{net: n}}
+func newConn(n net.Conn, wide *wide) (*conn, error) {
+	c := &conn{stream: stream{net: n, wide: wide}}
 	c.abort = func() { _ = n.SetDeadline(time.Unix(1, 0)) } // an error means that it is closed, which is as good
 	if s, ok := n.(syscall.Conn); ok && canPeek {
 		raw, err := s.SyscallConn()

@@ -172,6 +172,7 @@ func (e *exchange) fail(err error) error {
 		e.stop()
 	}
 	e.conn.net.Close()
+	e.conn.narrow()
 	if e.ctx.Err() != nil {
 		return e.ctx.Err()
 	}
@@ -182,7 +183,7 @@ func (e *exchange) fail(err error) error {
 func (c *conn) rest() {
 	c.used, c.r, c.w = true, 0, 0
 	if len(c.buf) > bufferBytes {
-		c.buf = nil
+		c.narrow()
 	}
 	if cap(c.out) > 2*inlineBody {
 		c.out = nil

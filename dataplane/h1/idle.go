@@ -8,6 +8,7 @@ import (
 // Host is an address with the idle connections to it. The one used last is used next, so that those too many grow old.
 type Host struct {
 	conf *Config
+	wide *wide
 	addr string
 
 	mu     sync.Mutex // guards below; held for no I/O but closing

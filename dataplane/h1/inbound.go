@@ -67,7 +67,7 @@ type inbound struct {
 }
 
 func newInbound(s *Server, n net.Conn) *inbound {
-	c := &inbound{stream: stream{net: n}, server: s, remote: n.RemoteAddr().String(), seenAt: time.Now(), attended: make(chan int, 1)}
+	c := &inbound{stream: stream{net: n, wide: &s.wide}, server: s, remote: n.RemoteAddr().String(), seenAt: time.Now(), attended: make(chan int, 1)}
 	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, n.LocalAddr())
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	c.body.c, c.answer.c = c, c
@@ -108,6 +108,7 @@ func (c *inbound) end() {
 	if !c.taken {
 		_ = c.net.Close() // which is what it is for
 		c.unattended()
+		c.narrow()
 		c.server.forget(c)
 	}
 }
@@ -207,7 +208,7 @@ func (c *inbound) rest() bool {
 	c.readBy.Store(0)
 	c.writeBy.Store(0)
 	if c.r == c.w && len(c.buf) > bufferBytes {
-		c.buf, c.r, c.w = nil, 0, 0
+		c.narrow()
 	}
 	c.state.Store(c.word(idle))
 	if c.server.closing.Load() {

@@ -41,7 +41,8 @@ type Server struct {
 	kick    chan struct{}
 	done    chan struct{} // ends the watch
 	stop    sync.Once
-	memory  sync.Pool      // of *memory
+	memory  sync.Pool // of *memory
+	wide    wide
 	tasks   sync.WaitGroup // the watch, and what it started
 
 	mu       sync.Mutex // guards below
@@ -56,7 +57,7 @@ func NewServer(c ServerConfig) *Server {
 	c.HeaderTimeout, c.IdleTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second), cmp.Or(c.IdleTimeout, 2*time.Minute)
 	return &Server{
 		conf: c, log: cmp.Or(c.Logger, slog.New(slog.DiscardHandler)), kick: make(chan struct{}, 1), done: make(chan struct{}),
-		conns: make(map[*inbound]struct{}),
+		conns: make(map[*inbound]struct{}), wide: wide{size: c.MaxHeadBytes + bufferBytes},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 )
 
 // bufferBytes is what a connection reads at a time where the reader has no memory of its own to read into.
@@ -15,6 +16,39 @@ type stream struct {
 	net  net.Conn
 	buf  []byte
 	r, w int
+	// wide are the buffers for heads that need more than bufferBytes, and wider is buf where it is one of them.
+	wide  *wide
+	wider *[]byte
+}
+
+// wide are buffers of one size, which hold the largest head. They are used again: whoever sends large heads sends many.
+type wide struct {
+	size int
+	pool sync.Pool
+}
+
+// widen makes room behind what is in a full buffer.
+func (c *stream) widen() {
+	if c.wider != nil {
+		c.buf = append(c.buf, make([]byte, len(c.buf))...)
+		return
+	}
+	room, ok := c.wide.pool.Get().(*[]byte)
+	if !ok {
+		b := make([]byte, c.wide.size)
+		room = &b
+	}
+	copy(*room, c.buf)
+	c.buf, c.wider = *room, room
+}
+
+// narrow lets go of the buffer; what is in it is lost.
+func (c *stream) narrow() {
+	if c.wider != nil {
+		c.wide.pool.Put(c.wider)
+		c.wider = nil
+	}
+	c.buf, c.r, c.w = nil, 0, 0
 }
 
 // fill reads once, into the free part of the buffer, which it makes where there is none.
@@ -28,7 +62,7 @@ func (c *stream) fill() error {
 		c.w = copy(c.buf, c.buf[c.r:c.w])
 		c.r = 0
 	case c.w == len(c.buf):
-		c.buf = append(c.buf, make([]byte, len(c.buf))...)
+		c.widen()
 	}
 	n, err := c.net.Read(c.buf[c.w:])
 	c.w += n
