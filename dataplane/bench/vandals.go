@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -23,14 +22,6 @@ const (
 
 	asJSON, asEvents = "application/json", "text/event-stream"
 )
-
-// yield has this process run when nobody else wants to. Its group is its own, as lab starts it, so this is all its threads.
-func yield() error {
-	if err := syscall.Setpriority(syscall.PRIO_PGRP, 0, 19); err != nil {
-		return fmt.Errorf("taking the lowest priority: %w", err)
-	}
-	return nil
-}
 
 // crime is what a server does with a call instead of answering it well.
 type crime func(w http.ResponseWriter, r *http.Request, id string)
