@@ -27,6 +27,9 @@ const (
 	suspectRate = pacedRate / 8
 	// pacedBurst is how long nothing has to have been paid for so that as much as is paid for in that time is free.
 	pacedBurst = 10 * time.Millisecond
+	// pauseGrows is by how much a pause between messages is longer than the one before it.
+	pauseGrows   = time.Millisecond / 16
+	longestPause = 8 * time.Millisecond
 )
 
 // pace is what readers of large messages pay to, in time. Its zero value is ready.
@@ -112,8 +115,9 @@ func (t *turn) took(n int, p *pace) {
 }
 
 // letOthers pauses once in so many messages of one stream, which may be tiny and still keep many parts of the gateway busy.
+// The more there were, the longer, up to longestPause: who reports on a call says hundreds of things, not tens of thousands.
 func letOthers(heard int) {
 	if heard%pacedHeard == 0 {
-		time.Sleep(time.Millisecond)
+		time.Sleep(min(time.Millisecond+time.Duration(heard/pacedHeard)*pauseGrows, longestPause))
 	}
 }
