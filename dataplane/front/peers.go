@@ -70,6 +70,13 @@ func (p *peers) avoid(address string) {
 	p.avoided[address] = now.Add(avoidFor)
 }
 
+// expect has a peer be dialled at once that was not there a moment ago.
+func (p *peers) expect(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.avoided, address)
+}
+
 // tell sends a request to one peer in the background, as far as there is room; whether it arrives, nobody learns.
 func (p *peers) tell(ctx context.Context, address string, head *http.Request, body []byte) {
 	p.mu.Lock()

@@ -169,6 +169,7 @@ func (h *Handler) answered(w http.ResponseWriter, r *http.Request, x *exchange) 
 		return
 	}
 	if number, address, ok := h.openAsk(x); ok {
+		h.peers.expect(address) // it has asked, so it is back, and nobody else knows what to do with the answer
 		if h.forward(w, r, x, address) {
 			return
 		}
