@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -165,6 +166,36 @@ func TestAnswersFindTheProxyThatAsked(t *testing.T) {
 	answer(session, "1", "a guesser")
 	answer(session, string(id), "the agent")
 	if got, want := event(t, events), `{"jsonrpc":"2.0","id":"c","result":{"answer":{"by":"the agent"}}}`; got != want {
+		t.Errorf("answer of the call = %s, want %s", got, want)
+	}
+}
+
+// A proxy that was away a moment ago and asks something now is there again, whatever others believe.
+func TestAnswersReachAProxyThatIsBack(t *testing.T) {
+	m := fleet(t, 3)
+	session := startedAt(t, m[0])
+	call := direct(t, m[1].url(), session, `{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"ask"}}`)
+	events := bufio.NewReader(call.Body)
+	event(t, events)
+	event(t, events)
+	var asked struct{ ID json.RawMessage }
+	if err := json.Unmarshal([]byte(event(t, events)), &asked); err != nil {
+		t.Fatalf("Unmarshal: %v", err)
+	}
+	m[0].server.Listener.Close()
+	if got := answerOf(t, m[2].url(), session, who); !strings.Contains(got, `"who":"c"`) {
+		t.Errorf("while the home is away = %s, want the answer of c", got)
+	}
+	var back net.Listener
+	waitFor(t, "the home's address", func() (held bool) {
+		var err error
+		back, err = net.Listen("tcp", m[0].server.Listener.Addr().String())
+		return err == nil
+	})
+	t.Cleanup(func() { back.Close() })
+	go m[0].server.Config.Serve(back) // until it is closed
+	direct(t, m[2].url(), session, `{"jsonrpc":"2.0","id":`+string(asked.ID)+`,"result":{}}`)
+	if got, want := event(t, events), `{"jsonrpc":"2.0","id":"c","result":{"answer":{}}}`; got != want {
 		t.Errorf("answer of the call = %s, want %s", got, want)
 	}
 }
