@@ -8,7 +8,7 @@ import (
 // piece is how much of an answer, in bytes, an agent must take within twice Config.Patience.
 const piece = 256 << 10
 
-// arrive begins what an agent may make us wait for: its body, which the HTTP server reads to the end even of callers that
+// arrive begins what an agent may make us wait for: its body, of which the HTTP server reads a part even of callers that
 // were refused, and whatever is answered besides write. Tools may think for minutes, so neither bound spans a call. A
 // request without a body has none to wait for, and must not: a deadline on reading would end it as if its agent were gone.
 func (h *Handler) arrive(w http.ResponseWriter, r *http.Request) {

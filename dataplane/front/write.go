@@ -64,7 +64,7 @@ func (h *Handler) writeError(w http.ResponseWriter, status int, id []byte, e *mc
 func (h *Handler) write(w http.ResponseWriter, text []byte) bool {
 	c := http.NewResponseController(w)
 	for len(text) > 0 {
-		// Twice: what we answer before a body is read, the HTTP server sends after it.
+		// Twice: what we answer before a body is read, net/http's server would send after it.
 		h.bounded(c.SetWriteDeadline(time.Now().Add(2 * h.conf.patience())))
 		n, err := w.Write(text[:min(len(text), piece)]) //nolint:gosec // the type is application/json, never a page
 		if err != nil {
