@@ -15,6 +15,9 @@ const (
 // sizeLine bounds the line before each chunk; extensions, which it may hold, nobody uses.
 const sizeLine = 256
 
+// manyBytes bounds what is read past a chunk at a time.
+const manyBytes = 64 << 10
+
 // body reads the body of an answer.
 type body struct {
 	mode int
@@ -34,6 +37,9 @@ func (b *body) read(c *stream, p []byte, limit int) (n int, err error) {
 			}
 		}
 	}
+	if b.mode == chunked && c.r == c.w && int64(len(p)) > b.left && len(p) >= bufferBytes {
+		return b.many(c, p)
+	}
 	n, err = c.read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	switch {
@@ -43,6 +49,44 @@ func (b *body) read(c *stream, p []byte, limit int) (n int, err error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// many reads from the connection as much as there is room for in p, which is more than the rest of the chunk, and takes what
+// is around the chunks out of it: servers send large bodies in chunks of 2 KiB, and a read of its own for every other one of
+// them would cost far more than this copy.
+func (b *body) many(c *stream, p []byte) (n int, err error) {
+	got, err := c.net.Read(p[:min(int64(len(p)), b.left+manyBytes)])
+	for raw := p[:got]; ; {
+		m := copy(p[n:], raw[:min(int64(len(raw)), b.left)])
+		n, raw, b.left = n+m, raw[m:], b.left-int64(m)
+		size, after := b.peek(raw)
+		if after == 0 {
+			c.unread(raw)
+			break
+		}
+		b.left, raw = size, raw[after:]
+	}
+	if err != nil && n == 0 {
+		return 0, short(err)
+	}
+	return n, nil // an error shows again
+}
+
+// peek returns the size of the next chunk, and where it begins in raw, which begins behind the one before it; after is 0 where
+// that is not to be told yet, or for chunk to tell.
+func (b *body) peek(raw []byte) (size int64, after int) {
+	if b.left > 0 || len(raw) < 2 || raw[0] != '\r' || raw[1] != '\n' {
+		return 0, 0
+	}
+	end := bytes.IndexByte(raw[2:], '\n')
+	if end < 1 || end > sizeLine || raw[1+end] != '\r' {
+		return 0, 0
+	}
+	size, err := chunkSize(raw[2 : 1+end])
+	if err != nil || size == 0 {
+		return 0, 0
+	}
+	return size, end + 3
 }
 
 // chunk begins the next chunk (RFC 9112 §7.1); behind the last one it reads the trailers and returns io.EOF.

@@ -90,6 +90,15 @@ func (c *stream) read(p []byte) (int, error) {
 	return n, nil
 }
 
+// unread puts back what was read past the buffer, which is empty.
+func (c *stream) unread(text []byte) {
+	if c.r, c.w = 0, len(text); c.w > len(c.buf) {
+		c.narrow()
+		c.buf, c.w = make([]byte, len(text)), len(text)
+	}
+	copy(c.buf, text)
+}
+
 // headText reads up to the empty line that ends a head, and returns it; it is valid until the next read.
 func (c *stream) headText(limit int) ([]byte, error) {
 	for from := 0; ; {
