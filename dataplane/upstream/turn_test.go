@@ -98,6 +98,31 @@ func TestAServerThatSendsWithoutEndIsReadSlowlyUntilAMessageEnds(t *testing.T) {
 	})
 }
 
+func TestAServerMakesGoodAsMuchAsItSentWithoutEnd(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	synctest.Test(t, func(t *testing.T) {
+		s := upstream.NewServer()
+		well := func(size int64) time.Duration {
+			return waited(func() {
+				if err := s.Read(t.Context(), event(size), 16<<20); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		trusted := well(1 << 20)
+		_ = s.Read(t.Context(), event(5<<20), 3<<20)
+		for i := range 3 { // what is owed are the 3 MiB of the one that was cut off, and a little more
+			if took := well(1 << 20); took < 4*trusted+30*time.Millisecond {
+				t.Errorf("message %d behind one that was cut off waited %v, and %v before it", i, took, trusted)
+			}
+		}
+		well(1 << 20)
+		if took := well(1 << 20); took > trusted {
+			t.Errorf("a message waited %v, and %v once as much as was cut off had ended well", trusted, took)
+		}
+	})
+}
+
 func TestMessagesOfUsualSizeMayBeCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := upstream.NewServer()
