@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -131,7 +132,7 @@ func cutOff(w http.ResponseWriter, _ *http.Request, _ string) {
 
 // serveGarbage is an MCP server whose tools are crimes.
 func serveGarbage(addr string) error {
-	if err := yield(); err != nil {
+	if err := yield(os.Getpid()); err != nil {
 		return err
 	}
 	all := crimes()
@@ -168,13 +169,17 @@ type thrown struct {
 	Limited int64 `json:"limited"`
 }
 
+func (t thrown) plus(more thrown) thrown {
+	return thrown{t.Calls + more.Calls, t.Limited + more.Limited}
+}
+
 func (t thrown) less(from thrown) thrown {
 	return thrown{t.Calls - from.Calls, t.Limited - from.Limited}
 }
 
 // serveVandals calls all tools of the bad server through a gateway, over and over again, and tells how many it has called.
 func serveVandals(addr, gateway, key string) error {
-	if err := yield(); err != nil {
+	if err := yield(os.Getpid()); err != nil {
 		return err
 	}
 	var bodies []string

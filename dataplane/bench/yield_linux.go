@@ -11,9 +11,9 @@ import (
 // schedIdle is the policy of what runs when nothing else wants to, and gives way at once (sched(7)).
 const schedIdle = 5
 
-// yield gives this process that policy. Threads to come are as the one that makes them.
-func yield() error {
-	threads, err := os.ReadDir("/proc/self/task")
+// yield gives a process that policy. Threads to come are as the one that makes them.
+func yield(pid int) error {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return fmt.Errorf("finding the threads: %w", err)
 	}
