@@ -170,11 +170,10 @@ func TestAnswersFindTheProxyThatAsked(t *testing.T) {
 	}
 }
 
-// A proxy that was away a moment ago and asks something now is there again, whatever others believe.
-func TestAnswersReachAProxyThatIsBack(t *testing.T) {
-	m := fleet(t, 3)
-	session := startedAt(t, m[0])
-	call := direct(t, m[1].url(), session, `{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"ask"}}`)
+// asking has a call ask its agent at one proxy; answer answers it through another one, and holds what the call comes to.
+func asking(t *testing.T, at, through *member, session string) (answer func()) {
+	t.Helper()
+	call := direct(t, at.url(), session, `{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"ask"}}`)
 	events := bufio.NewReader(call.Body)
 	event(t, events)
 	event(t, events)
@@ -182,6 +181,20 @@ func TestAnswersReachAProxyThatIsBack(t *testing.T) {
 	if err := json.Unmarshal([]byte(event(t, events)), &asked); err != nil {
 		t.Fatalf("Unmarshal: %v", err)
 	}
+	return func() {
+		t.Helper()
+		direct(t, through.url(), session, `{"jsonrpc":"2.0","id":`+string(asked.ID)+`,"result":{}}`)
+		if got, want := event(t, events), `{"jsonrpc":"2.0","id":"c","result":{"answer":{}}}`; got != want {
+			t.Errorf("answer of the call = %s, want %s", got, want)
+		}
+	}
+}
+
+// A proxy that was away a moment ago and asks something now is there again, whatever others believe.
+func TestAnswersReachAProxyThatIsBack(t *testing.T) {
+	m := fleet(t, 3)
+	session := startedAt(t, m[0])
+	answer := asking(t, m[1], m[2], session)
 	m[0].server.Listener.Close()
 	if got := answerOf(t, m[2].url(), session, who); !strings.Contains(got, `"who":"c"`) {
 		t.Errorf("while the home is away = %s, want the answer of c", got)
@@ -194,10 +207,7 @@ func TestAnswersReachAProxyThatIsBack(t *testing.T) {
 	})
 	t.Cleanup(func() { back.Close() })
 	go m[0].server.Config.Serve(back) // until it is closed
-	direct(t, m[2].url(), session, `{"jsonrpc":"2.0","id":`+string(asked.ID)+`,"result":{}}`)
-	if got, want := event(t, events), `{"jsonrpc":"2.0","id":"c","result":{"answer":{}}}`; got != want {
-		t.Errorf("answer of the call = %s, want %s", got, want)
-	}
+	answer()
 }
 
 func TestCancellationsReachTheProxyOfTheCall(t *testing.T) {
@@ -323,18 +333,8 @@ func TestSessionsOutliveTheirHome(t *testing.T) {
 		t.Errorf("Forwards = %d sent, %d unreached, want some of both", sent, unreached)
 	}
 	// The new place asks under its own address, so the answer may come through any proxy.
-	call := direct(t, m[1].url(), session, `{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"ask"}}`)
-	events := bufio.NewReader(call.Body)
-	event(t, events)
-	event(t, events)
-	var asked struct{ ID json.RawMessage }
-	if err := json.Unmarshal([]byte(event(t, events)), &asked); err != nil {
-		t.Fatalf("Unmarshal: %v", err)
-	}
-	direct(t, m[2].url(), session, `{"jsonrpc":"2.0","id":`+string(asked.ID)+`,"result":{}}`)
-	if got, want := event(t, events), `{"jsonrpc":"2.0","id":"c","result":{"answer":{}}}`; got != want {
-		t.Errorf("answer of the call = %s, want %s", got, want)
-	}
+	answer := asking(t, m[1], m[2], session)
+	answer()
 	// A call of such a session is cancelled wherever it is.
 	var waiting sync.WaitGroup
 	waiting.Go(func() {
