@@ -32,10 +32,10 @@ func (p *piecemeal) Write(b []byte) (int, error) { return len(b), nil }
 func (p *piecemeal) Close() error                { return nil }
 
 // readAll reads the body of an answer, a room at a time.
-func readAll(c *piecemeal, room func() int) ([]byte, error) {
+func readAll(ctx context.Context, c *piecemeal, room func() int) ([]byte, error) {
 	client := h1.New(h1.Config{Dial: func(context.Context, string, string) (net.Conn, error) { return c, nil }})
 	defer client.Close()
-	resp, err := client.Host("x").Post(context.Background(), &h1.Request{Head: []byte("POST / HTTP/1.1\r\n")})
+	resp, err := client.Host("x").Post(ctx, &h1.Request{Head: []byte("POST / HTTP/1.1\r\n")})
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func TestChunksOfAnySizeAreReadInPiecesOfAnySize(t *testing.T) {
 		}
 		most, end := 1<<(1+random.IntN(17)), ends[random.IntN(len(ends))]
 		answer := inChunks(body, func() int { return 1 + random.IntN(most) }, end.text)
-		got, err := readAll(&piecemeal{in: bytes.NewReader(answer), random: random}, func() int { return 1 + random.IntN(80<<10) })
+		got, err := readAll(t.Context(), &piecemeal{in: bytes.NewReader(answer), random: random}, func() int { return 1 + random.IntN(80<<10) })
 		if (err == nil) != end.good || !bytes.HasPrefix(got, body) || end.good && len(got) > len(body) {
 			t.Fatalf("seed %d: %d bytes in chunks of at most %d, then %q: read %d bytes, %v, want no error: %v",
 				seed, len(body), most, end.text, len(got), err, end.good)
@@ -92,7 +92,7 @@ func TestChunksOfAnySizeAreReadInPiecesOfAnySize(t *testing.T) {
 
 func TestSmallChunksAreReadTogether(t *testing.T) {
 	c := &piecemeal{in: bytes.NewReader(inChunks(make([]byte, 1<<20), func() int { return 2 << 10 }, "0\r\n\r\n"))}
-	if got, err := readAll(c, func() int { return 64 << 10 }); err != nil || len(got) != 1<<20 {
+	if got, err := readAll(t.Context(), c, func() int { return 64 << 10 }); err != nil || len(got) != 1<<20 {
 		t.Fatalf("read %d bytes, %v", len(got), err)
 	}
 	if c.reads > 40 {

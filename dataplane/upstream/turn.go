@@ -120,18 +120,18 @@ func (t *turn) cut(read int) {
 // took counts n more, and pays for them where the message is large.
 func (t *turn) took(n int, p *pace) {
 	t.read += n
-	for t.read > pacedFrom+t.paid() {
-		t.read -= t.paid()
+	for t.read > pacedFrom+t.portion() {
+		t.read -= t.portion()
 		if t.suspected {
 			t.of.pace.pay(suspectBytes, suspectRate, t.done)
 		}
-		p.pay(t.paid(), pacedRate*max(1, runtime.GOMAXPROCS(0)-1), t.done)
+		p.pay(t.portion(), pacedRate*max(1, runtime.GOMAXPROCS(0)-1), t.done)
 	}
 }
 
-// paid is how many bytes are paid for at a time. A pause mostly takes a millisecond even where less is owed, so that it takes
+// portion is how many bytes are paid for at a time. A pause mostly takes a millisecond even where less is owed, so that it takes
 // some to read as fast as one may.
-func (t *turn) paid() int {
+func (t *turn) portion() int {
 	if t.suspected {
 		return suspectBytes
 	}
