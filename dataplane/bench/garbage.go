@@ -43,7 +43,7 @@ func measureGarbage(ctx context.Context, o options) error {
 			}
 		}
 	}
-	g.print(rss(g.gateway.pid) - before)
+	g.print(rounds, rss(g.gateway.pid)-before)
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (p process) thrown() (t thrown) {
 	return t
 }
 
-func (g *besideGarbage) print(more int) {
+func (g *besideGarbage) print(rounds, more int) {
 	grid := newGrid("", "calls", "failed", "P50", "P99", "CPU of the gateway", "RSS at its peak", "garbage/s", "refused as too much")
 	failed := int64(0)
 	for _, p := range g.phases {
@@ -175,7 +175,7 @@ func (g *besideGarbage) print(more int) {
 		"them %d callers call the %d tools of a server over HTTP through a gateway, each of which answers with garbage of its own kind: %s. "+
 		"That server and its callers run only when nobody else wants to (SCHED_IDLE on Linux), since all share the processors, and so does the "+
 		"other gateway: the good calls have nothing to do with it, so what they lose beside it is what the machine takes from them. CPU is of "+
-		"one processor.\n\n", steadyRate, garbageRounds, vandalCallers, len(crimes()), crimeNames())
+		"one processor.\n\n", steadyRate, rounds, vandalCallers, len(crimes()), crimeNames())
 	quiet, beside, apart := g.phases[0].calls.percentile(99), g.phases[1].calls.percentile(99), g.phases[2].calls.percentile(99)
 	goals := newGrid("goal", "wanted", "measured", "met")
 	goals.row("failed calls of the good server", 0, failed, verdict(failed == 0))
