@@ -22,6 +22,7 @@ func measureSizes(ctx context.Context, o options) error {
 		return err
 	}
 	concurrency := []int{1, 16}
+	o.rounds *= 2 // what is bound by memory differs most from round to round
 	found, err := interleave(ctx, o, targets, concurrency)
 	if err != nil {
 		return err

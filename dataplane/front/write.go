@@ -29,7 +29,10 @@ func (h *Handler) writeReply(w http.ResponseWriter, x *exchange, result []byte) 
 		h.write(w, x.out)
 		return
 	}
-	rest := max(0, len(result)-1) / piece * piece // where the last piece begins
+	rest := len(result) / piece * piece // where the last piece begins
+	if rest > 0 && len(result)-rest <= inline {
+		rest -= piece // a write of its own would cost far more than these few bytes
+	}
 	if h.write(w, x.out) && h.write(w, result[:rest]) {
 		h.writeLast(w, result[rest:])
 	}
