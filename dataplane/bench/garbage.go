@@ -172,10 +172,10 @@ func (g *besideGarbage) print(rounds, more int) {
 	}
 	grid.print()
 	fmt.Printf("%d calls a second to a good server by execute_tool, latency from the moment a call is due, in %d rounds of the three phases; beside "+
-		"them %d callers call the %d tools of a server over HTTP through a gateway, each of which answers with garbage of its own kind: %s. "+
-		"That server and its callers run only when nobody else wants to (SCHED_IDLE on Linux), since all share the processors, and so does the "+
-		"other gateway: the good calls have nothing to do with it, so what they lose beside it is what the machine takes from them. CPU is of "+
-		"one processor.\n\n", steadyRate, rounds, vandalCallers, len(crimes()), crimeNames())
+		"them %d callers, which begin one after the other, call the %d tools of a server over HTTP through a gateway, each of which answers with "+
+		"garbage of its own kind: %s. That server and its callers do as little as they can and run only when nobody else wants to (SCHED_IDLE on "+
+		"Linux), since all share the processors, and so does the other gateway: the good calls have nothing to do with it, so what they lose "+
+		"beside it is what the machine takes from them. CPU is of one processor.\n\n", steadyRate, rounds, vandalCallers, len(crimes()), crimeNames())
 	quiet, beside, apart := g.phases[0].calls.percentile(99), g.phases[1].calls.percentile(99), g.phases[2].calls.percentile(99)
 	goals := newGrid("goal", "wanted", "measured", "met")
 	goals.row("failed calls of the good server", 0, failed, verdict(failed == 0))

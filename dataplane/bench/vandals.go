@@ -20,18 +20,21 @@ const (
 	vandalCallers = 16
 	// vandalPatience bounds a call of theirs, in milliseconds: some answers never end.
 	vandalPatience = 500
+	// writeBytes is how much of an answer is written at a time, as io.Copy does it.
+	writeBytes = 32 << 10
 
 	asJSON, asEvents = "application/json", "text/event-stream"
 )
 
-// crime is what a server does with a call instead of answering it well.
+// crime is what a server does with a call instead of answering it well. It costs as little as it can, for it shares the
+// processors with what is measured: what takes time to make is made once.
 type crime func(w http.ResponseWriter, r *http.Request, id string)
 
 // crimes are those of the bad server, by the tool that commits them.
 func crimes() map[string]crime {
 	const good = `{"jsonrpc":"2.0","id":ID,"result":{"content":[]}}`
 	const remark = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":1,\"progress\":1}}\n\n"
-	block := strings.Repeat("x", 1<<16)
+	block := strings.Repeat("x", writeBytes)
 	return map[string]crime{
 		"bad_json":         says(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{]}`),
 		"half_a_message":   says(asJSON, `{"jsonrpc":"2.0","id":ID,"res`),
@@ -44,17 +47,17 @@ func crimes() map[string]crime {
 		"nothing":          says(asJSON, ""),
 		"events_end":       says(asEvents, remark),
 		"no_message":       says(asEvents, "data: hello\n\n"),
-		"huge_body":        says(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{"content":"`+strings.Repeat(block, 256)+`"}}`),
+		"huge_body":        says(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{"content":"`+strings.Repeat(block, 16<<20/writeBytes)+`"}}`),
 		"endless_body":     endless(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{"content":"`, block),
 		"endless_event":    endless(asEvents, "data: ", block),
 		"endless_line":     endless(asEvents, "", "data: "+block+"\n"),
 		"endless_events":   endless(asEvents, "", remark),
 		"endless_comments": endless(asEvents, "", ": "+block+"\n"),
-		"bomb":             bomb,
-		"headers":          headers,
+		"bomb":             bomb(),
+		"headers":          headers(),
 		"trickle":          trickle,
 		"silence":          endless(asEvents, remark, ""),
-		"cut_off":          cutOff,
+		"cut_off":          instead("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":"),
 		"error_500": func(w http.ResponseWriter, _ *http.Request, _ string) {
 			http.Error(w, "oops", http.StatusInternalServerError)
 		},
@@ -70,10 +73,30 @@ func crimeNames() string {
 
 // says answers with a text in which ID stands for the request's.
 func says(kind, format string) crime {
+	before, after, found := strings.Cut(format, "ID")
 	return func(w http.ResponseWriter, _ *http.Request, id string) {
 		w.Header().Set("Content-Type", kind)
-		_, _ = io.WriteString(w, strings.Replace(format, "ID", id, 1)) // whoever has had enough may go
+		if !found {
+			id = ""
+		}
+		for _, part := range []string{before, id, after} {
+			if send(w, part) != nil {
+				return
+			}
+		}
 	}
+}
+
+// send writes a text piece by piece, until whoever reads it has had enough.
+func send(w io.Writer, text string) error {
+	for len(text) > 0 {
+		n, err := io.WriteString(w, text[:min(len(text), writeBytes)])
+		if err != nil {
+			return err //nolint:wrapcheck // nobody is told
+		}
+		text = text[n:]
+	}
+	return nil
 }
 
 // endless begins an answer and then sends a text again and again, or nothing more, until the gateway has had enough.
@@ -90,23 +113,43 @@ func endless(kind, begin, text string) crime {
 	}
 }
 
-// bomb is a quarter of a gigabyte, made small.
-func bomb(w http.ResponseWriter, _ *http.Request, id string) {
-	w.Header().Set("Content-Type", asJSON)
-	w.Header().Set("Content-Encoding", "gzip")
-	z := gzip.NewWriter(w)
-	_, err := fmt.Fprintf(z, `{"jsonrpc":"2.0","id":%s,"result":{"content":"`, id)
-	for part := bytes.Repeat([]byte("x"), 1<<20); err == nil; {
-		_, err = z.Write(part)
+// bomb is a quarter of a gigabyte, made small: gzip takes one file behind the other for one (RFC 1952 §2.2).
+func bomb() crime {
+	mib := zipped(strings.Repeat("x", 1<<20))
+	say := says(asJSON, zipped(`{"jsonrpc":"2.0","id":1,"result":{"content":"`)+strings.Repeat(mib, 256))
+	return func(w http.ResponseWriter, r *http.Request, id string) {
+		w.Header().Set("Content-Encoding", "gzip")
+		say(w, r, id)
 	}
 }
 
+func zipped(text string) string {
+	var b strings.Builder
+	z := gzip.NewWriter(&b)
+	_, _ = io.WriteString(z, text) // a Builder takes everything
+	_ = z.Close()
+	return b.String()
+}
+
 // headers are 10 MB of them.
-func headers(w http.ResponseWriter, r *http.Request, id string) {
+func headers() crime {
+	var text strings.Builder
+	text.WriteString("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
 	for i := range 10_000 {
-		w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("h", 1000))
+		fmt.Fprintf(&text, "X-%d: %s\r\n", i, strings.Repeat("h", 1000))
 	}
-	says(asJSON, `{"jsonrpc":"2.0","id":ID,"result":{}}`)(w, r, id)
+	text.WriteString("Content-Length: 2\r\n\r\n{}")
+	return instead(text.String())
+}
+
+// instead sends a text instead of an answer, and closes the connection.
+func instead(text string) crime {
+	return func(w http.ResponseWriter, _ *http.Request, _ string) {
+		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_ = send(c, text)
+			c.Close()
+		}
+	}
 }
 
 // trickle sends a byte now and then.
@@ -119,14 +162,6 @@ func trickle(w http.ResponseWriter, r *http.Request, _ string) {
 		case <-time.After(10 * time.Millisecond):
 		case <-r.Context().Done():
 		}
-	}
-}
-
-// cutOff closes the connection in the middle of an answer.
-func cutOff(w http.ResponseWriter, _ *http.Request, _ string) {
-	if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":")
-		c.Close()
 	}
 }
 
@@ -189,6 +224,7 @@ func serveVandals(addr, gateway, key string) error {
 	var calls, limited atomic.Int64
 	e := endpoint{addr: gateway, path: "/mcp", key: key, legacy: true}
 	for i := range vandalCallers {
+		time.Sleep(vandalPatience * time.Millisecond / vandalCallers) // so that what never ends does not end for all at once
 		at := i * len(bodies) / vandalCallers
 		go e.vandalise(slices.Concat(bodies[at:], bodies[:at]), &calls, &limited)
 	}
