@@ -36,6 +36,7 @@ type Server struct {
 
 	closing atomic.Bool
 	date    atomic.Pointer[string] // of answers, to the second
+	told    int64                  // which second that is; only the watch looks
 	// resting says that the watch looks rarely, since no request is under way; kick wakes it.
 	resting atomic.Bool
 	kick    chan struct{}
@@ -173,8 +174,12 @@ func (s *Server) close(each func(*inbound)) (empty <-chan struct{}) {
 	return gone
 }
 
-// tell sets the date of answers.
+// tell sets the date of answers, in each second once.
 func (s *Server) tell(now time.Time) {
+	if s.told == now.Unix() {
+		return
+	}
+	s.told = now.Unix()
 	text := now.UTC().Format(http.TimeFormat)
 	s.date.Store(&text)
 }
