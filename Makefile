@@ -70,7 +70,7 @@ vuln: $(TOOLS)/govulncheck ## known vulnerabilities in what is linked
 	else cat .tools/vuln.txt; exit 1; fi
 
 .PHONY: bench
-bench: build ## micro benchmarks, then the system, section by section (about twenty minutes; docs/benchmarks.md)
+bench: build ## micro benchmarks, then the system, section by section (about 25 minutes; docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem ./dataplane/... ./controlplane/...
 	go run ./dataplane/bench -bin $(CURDIR)/bin -only calls,sizes,growth,swap,streams,garbage,memory,fleet,profile
 
