@@ -164,8 +164,9 @@ func TestMemoryOfLongMessagesIsUsedAgain(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	// The race detector has pools lose a quarter of what they are given.
-	if took := after.TotalAlloc - before.TotalAlloc; took > messages*size {
-		t.Errorf("%d messages of %d bytes took %d bytes of memory, want less than that together", messages, size, took)
+	// Were none used again, it would be more than twice that together. The race detector has pools lose each fourth of what
+	// they are given, at random: half of it leaves room for any luck.
+	if took, most := after.TotalAlloc-before.TotalAlloc, uint64(messages*size*3/2); took > most {
+		t.Errorf("%d messages of %d bytes took %d bytes of memory, want at most %d", messages, size, took, most)
 	}
 }
