@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// piece is how much of an answer, in bytes, an agent must take within twice Config.Patience.
+// piece is how much of an answer, in bytes, an agent must take within twice Config.Patience; of the last one up to inline more.
 const piece = 256 << 10
 
 // arrive begins what an agent may make us wait for: its body, of which the HTTP server reads a part even of callers that
